@@ -1,0 +1,81 @@
+"""A model family without weights: its prediction is the path itself, in capitals.
+
+It tests all the plumbing between SQL and a model, and notes what it was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from thanosql_dbapi.models.base import InputError, Model, Training, Verb, Watch
+from thanosql_dbapi.options import OptionSpec
+from thanosql_dbapi.registry import Version
+
+AUDIO = OptionSpec("audio_col", str, "audio_path", "paths", aliases=("audio_column",), to_model=False)
+TEXT = OptionSpec("text_col", str, "text", "texts", to_model=False)
+BATCH = OptionSpec("batch_size", int, 16, "rows at once", minimum=1)
+RESULT = OptionSpec(
+    "result_col", str, "predicted", "result", aliases=("column_name",), to_model=False
+)
+EPOCHS = OptionSpec("max_epochs", int, 5, "passes", minimum=1, aliases=("epochs",))
+OVERWRITE = OptionSpec("overwrite", bool, False, "replace", to_model=False)
+
+
+class Echo:
+    """The family; `asked` holds the file names of all inputs that any of its models saw."""
+
+    name = "Echo"
+    checkpoint = None
+    verbs = frozenset({Verb.BUILD, Verb.FIT, Verb.PREDICT, Verb.EVALUATE})
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.options_seen: list[Mapping[str, Any]] = []
+        self.on_predict: Any = lambda names: None
+        self.on_train: Any = lambda training: None
+
+    def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
+        if verb is Verb.PREDICT:
+            return (AUDIO, BATCH, RESULT)
+        if verb is Verb.EVALUATE:
+            return (AUDIO, TEXT, BATCH)
+        return (AUDIO, TEXT, BATCH, EPOCHS, OVERWRITE)
+
+    def load(self, version: Version, device: str) -> Model:
+        prefix = json.loads((version.folder / "echo.json").read_text())["prefix"]
+        return EchoModel(self, prefix)
+
+    def adopt(self, checkpoint: Path, folder: Path) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def train(self, training: Training, folder: Path) -> Mapping[str, Any]:
+        self.on_train(training)
+        for index, path in enumerate(training.inputs):
+            training.check()
+            if "bad" in path.name:
+                raise InputError(index, "bad on purpose")
+        (folder / "echo.json").write_text(json.dumps({"prefix": training.labels[0] + ":"}))
+        return {"audio_seconds": float(len(training.inputs))}
+
+
+class EchoModel:
+    def __init__(self, family: Echo, prefix: str) -> None:
+        self._family = family
+        self._prefix = prefix
+
+    def predict(self, inputs: pa.Array, options: Mapping[str, Any], watch: Watch) -> pa.Array:
+        names = [Path(path).name for path in inputs.to_pylist()]
+        self._family.asked += names
+        self._family.options_seen.append(options)
+        self._family.on_predict(names)
+        for index, name in enumerate(names):
+            watch.check()
+            if "bad" in name:
+                raise InputError(index, "bad on purpose")
+        watch.advance(len(names), float(len(names)))
+        return pa.array([self._prefix + name.upper() for name in names])

@@ -1,0 +1,104 @@
+"""ThanoSQL as a Python driver: SQL with model statements, on embedded DuckDB.
+
+    import thanosql_dbapi
+
+    with thanosql_dbapi.connect("calls.db") as connection:
+        cursor = connection.execute("PREDICT USING voice_tiny AS SELECT * FROM calls")
+        for row in cursor:
+            print(row)
+
+The names here are the whole public surface; PEP 249 describes most of them.
+"""
+
+from __future__ import annotations
+
+from .connection import Connection, connect
+from .cursor import Cursor
+from .exceptions import (
+    CheckpointUnavailable,
+    ColumnNotFound,
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    MediaError,
+    MissingExtra,
+    ModelExists,
+    ModelNotFound,
+    NotSupportedError,
+    OperationalError,
+    OptionError,
+    ProgrammingError,
+    QueryInterrupted,
+    ThanoSQLSyntaxError,
+    TrainingError,
+    Warning,  # noqa: A004 - PEP 249 names it
+)
+from .progress import ProgressEvent
+from .types import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
+    Binary,
+    Column,
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+)
+
+__version__ = "0.1.0"
+
+apilevel = "2.0"
+#: Threads may share the module and connections; cursors each have one thread at a time.
+threadsafety = 2
+paramstyle = "qmark"
+
+__all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "Binary",
+    "CheckpointUnavailable",
+    "Column",
+    "ColumnNotFound",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "MediaError",
+    "MissingExtra",
+    "ModelExists",
+    "ModelNotFound",
+    "NotSupportedError",
+    "OperationalError",
+    "OptionError",
+    "ProgrammingError",
+    "ProgressEvent",
+    "QueryInterrupted",
+    "ThanoSQLSyntaxError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "TrainingError",
+    "Warning",
+    "apilevel",
+    "connect",
+    "paramstyle",
+    "threadsafety",
+]

@@ -1,0 +1,66 @@
+"""What comes with the package: a small voice model, recordings, and the catalogue's names.
+
+It knows where these files lie, and nothing of how they are used.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..registry import Version
+
+FOLDER = Path(__file__).parent
+VOICE_TINY = FOLDER / "voice_tiny"
+RECORDINGS = FOLDER / "recordings"
+
+#: When the bundled voice was made, as LIST THANOSQL MODEL shows it.
+_BUNDLED_UTC = "2026-11-21T00:00:00+00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModel:
+    """A model that GET THANOSQL MODEL knows: the base whose checkpoint it is."""
+
+    name: str
+    base: str
+    updated: dt.datetime
+
+
+_LISTED = dt.datetime.fromisoformat(_BUNDLED_UTC)
+
+CATALOGUE: Mapping[str, CatalogueModel] = {
+    model.name: model
+    for model in (
+        CatalogueModel("tutorial_audio_recognition", "Wav2Vec2En", _LISTED),
+        CatalogueModel("voice_tiny", "Wav2Vec2Tiny", _LISTED),
+        CatalogueModel("wav2vec2", "Wav2Vec2En", _LISTED),
+        CatalogueModel("whisper_l", "Whisper", _LISTED),
+        CatalogueModel("whisper_s", "Whisper", _LISTED),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueDataset:
+    """A dataset that GET THANOSQL DATASET knows."""
+
+    name: str
+    data_type: str
+
+
+DATASETS: Mapping[str, CatalogueDataset] = {
+    dataset.name: dataset
+    for dataset in (
+        CatalogueDataset("korean_voice_data", "audio"),
+        CatalogueDataset("librispeech_data", "audio"),
+    )
+}
+
+
+def bundled_models() -> Mapping[str, Version]:
+    """Return the ready models that need no GET, by name."""
+    facts = {"base": "Wav2Vec2Tiny", "created_utc": _BUNDLED_UTC, "text_case": "lower"}
+    return {"voice_tiny": Version("voice_tiny", 1, VOICE_TINY, facts)}

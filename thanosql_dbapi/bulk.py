@@ -1,0 +1,77 @@
+"""executemany: many rows as one Arrow table where the statement is an INSERT … VALUES.
+
+DuckDB binds and plans an INSERT anew for each row; one INSERT … SELECT from Arrow is hundreds of
+times faster. It knows SQL only as far as to find the VALUES list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import language
+from .engine import ROWS_VIEW, Engine, arrow_rows
+from .exceptions import NotSupportedError, ProgrammingError
+from .language.insert import InsertValues, insert_values
+
+
+def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
+    """Run one statement for each row of parameters, all or none; return the rows changed.
+
+    Raises:
+        ProgrammingError: more than one statement, or a row that does not fit the first.
+        NotSupportedError: a model statement.
+    """
+    if language.parse(operation) is not None:
+        raise NotSupportedError("executemany takes plain SQL; run a model statement by execute")
+    engine.require_one_statement(operation)
+    if not rows:
+        return 0
+    keys = _keys(rows)
+    insert = insert_values(operation)
+    if insert is not None and (sql := _from_rows(operation, insert, keys)):
+        try:
+            table = arrow_rows([list(_values(row, keys)) for row in rows])
+        except _arrow_errors():
+            pass  # a column that mixes types: DuckDB binds each row by itself
+        else:
+            return engine.insert_rows(sql, table)
+    return engine.execute_each(operation, rows)
+
+
+def _keys(rows: Sequence[Any]) -> list[Any]:
+    """Return the names or positions of the first row's parameters; all rows must have them."""
+    keys = _row_keys(rows[0])
+    for number, row in enumerate(rows, 1):
+        if _row_keys(row) != keys and set(_row_keys(row)) != set(keys):
+            raise ProgrammingError(
+                f"row {number} has the parameters {_row_keys(row)}, the first row has {keys}"
+            )
+    return keys
+
+
+def _row_keys(row: Any) -> list[Any]:
+    return list(row) if isinstance(row, Mapping) else list(range(1, len(row) + 1))
+
+
+def _values(row: Any, keys: list[Any]) -> Sequence[Any]:
+    return [row[key] for key in keys] if isinstance(row, Mapping) else row
+
+
+def _from_rows(operation: str, insert: InsertValues, keys: list[Any]) -> str | None:
+    """Rewrite INSERT … VALUES (…) to read from the relation of rows."""
+    columns = {str(key): f"{ROWS_VIEW}.c{i}" for i, key in enumerate(keys)}
+    if {str(key) for key, _, _ in insert.placeholders} != set(columns):
+        return None
+    parts, position = [operation[: insert.values_start], "SELECT "], insert.tuple_start
+    for key, start, end in insert.placeholders:
+        parts += [operation[position:start], columns[str(key)]]
+        position = end
+    parts += [operation[position : insert.tuple_end], f" FROM {ROWS_VIEW} "]
+    return "".join([*parts, operation[insert.tail_start :]])
+
+
+def _arrow_errors() -> tuple[type[Exception], ...]:
+    import pyarrow as pa
+
+    return (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)

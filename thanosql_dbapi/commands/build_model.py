@@ -1,0 +1,110 @@
+"""BUILD MODEL: train a model from a base model.
+
+The query is read to its end first; then the training runs without DuckDB and without a lock,
+so other cursors, threads and processes go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import DataError, ProgrammingError
+from ..language.statements import BuildModel, Query
+from ..lowering import pick_column
+from ..models import families
+from ..models.base import Family, InputError, Training, Verb
+from ..models.checkpoints import checkpoint_folder
+from ..registry import Version
+from .base import Answer, Surroundings, one_row
+
+
+def build_model(statement: BuildModel, around: Surroundings) -> Answer:
+    """Train a new model from a base model's weights, and answer what it is.
+
+    Raises:
+        ModelExists: the name is taken and `overwrite` is not set.
+        DataError: a row cannot be trained on; nothing is saved.
+    """
+    family = families.family(statement.base.text)
+    given = around.scope.option_values(statement.options)
+    options = families.read_verb_options(family, Verb.BUILD, given)
+    registry = around.session.workspace.registry
+    registry.require_free(statement.name.text, options["overwrite"])
+    rows = training_rows(statement.query, options, around)
+    base = checkpoint_folder(family, around.session.checkpoints, around.session.root)
+    return train_and_publish(
+        statement.name.text, family, base, rows, options, around, {"parent": None}
+    )
+
+
+def training_rows(
+    query: Query, options: Mapping[str, Any], around: Surroundings
+) -> list[tuple[str, str]]:
+    """Read the rows to train on: path and text.
+
+    Raises:
+        ColumnNotFound: the query lacks a column.
+        ProgrammingError: there is no row.
+        DataError: a path or text is NULL or no text; the message names the row.
+    """
+    columns = around.query_columns(query)
+    audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
+    text = pick_column(columns, options["text_col"], "text_col")
+    rows = around.rows(query, (audio, text))
+    if not rows:
+        raise ProgrammingError("there is nothing to train on: the query returns no rows")
+    for number, row in enumerate(rows, 1):
+        for column, value in zip((audio, text), row, strict=True):
+            if not isinstance(value, str):
+                raise DataError(f"row {number}: the column '{column}' is {value!r}, not a text")
+    return [(str(path), str(said)) for path, said in rows]
+
+
+def train_and_publish(
+    name: str,
+    family: Family,
+    base: Path,
+    rows: Sequence[tuple[str, str]],
+    options: Mapping[str, Any],
+    around: Surroundings,
+    lineage: Mapping[str, Any],
+) -> Answer:
+    """Train on rows of path and text, and bring the model into force."""
+    registry = around.session.workspace.registry
+    training = Training(
+        base=base,
+        inputs=[around.session.path(path) for path, _ in rows],
+        labels=[text for _, text in rows],
+        options=options,
+        device=around.session.device,
+        check=around.execution.check,
+        progress=around.session.progress,
+    )
+    started = time.monotonic()
+    with registry.staging() as staged:
+        try:
+            facts = family.train(training, staged)
+        except InputError as error:
+            path = rows[error.index][0]
+            raise DataError(f"row {error.index + 1}: '{path}': {error.reason}") from error
+        facts = {"base": family.name, "options": dict(options), **lineage, **facts}
+        around.execution.check()
+        version = registry.publish(name, staged, facts, overwrite=options["overwrite"])
+    return describe(version, len(rows), time.monotonic() - started)
+
+
+def describe(version: Version, rows: int | None, seconds: float) -> Answer:
+    """Answer one row that describes a new version."""
+    return one_row(
+        {
+            "name": ("VARCHAR", version.name),
+            "version": ("INTEGER", version.number),
+            "class_name": ("VARCHAR", version.base),
+            "rows": ("BIGINT", rows),
+            "audio_seconds": ("DOUBLE", version.facts.get("audio_seconds")),
+            "seconds": ("DOUBLE", round(seconds, 3)),
+        }
+    )

@@ -1,0 +1,22 @@
+"""DELETE MODEL: take a model away, with all its versions."""
+
+from __future__ import annotations
+
+from ..exceptions import NotSupportedError
+from ..language.statements import DeleteModel
+from .base import Answer, Surroundings, one_row
+
+
+def delete_model(statement: DeleteModel, around: Surroundings) -> Answer:
+    """Delete a model; answer its name.
+
+    Raises:
+        ModelNotFound: there is no such model.
+        NotSupportedError: it comes with the package.
+    """
+    registry = around.session.workspace.registry
+    name = statement.name.text
+    if registry.is_bundled(name) and not registry.exists(name):
+        raise NotSupportedError(f"'{name}' comes with the package and cannot be deleted")
+    registry.delete(name)
+    return one_row({"name": ("VARCHAR", name)})

@@ -1,0 +1,29 @@
+"""FIT MODEL: train on from a model already built."""
+
+from __future__ import annotations
+
+from ..language.statements import FitModel
+from ..models import families
+from ..models.base import Verb
+from .base import Answer, Surroundings
+from .build_model import train_and_publish, training_rows
+
+
+def fit_model(statement: FitModel, around: Surroundings) -> Answer:
+    """Train a new model, or a new version, from an existing model; answer what it is.
+
+    Raises:
+        ModelNotFound: there is no model to go on from.
+        ModelExists: the new name is taken and `overwrite` is not set.
+        DataError: a row cannot be trained on; nothing is saved.
+    """
+    registry = around.session.workspace.registry
+    parent = registry.resolve(statement.model.text)
+    family = families.family(parent.base)
+    given = around.scope.option_values(statement.options)
+    options = families.read_verb_options(family, Verb.FIT, given)
+    registry.require_free(statement.name.text, options["overwrite"])
+    rows = training_rows(statement.query, options, around)
+    return train_and_publish(
+        statement.name.text, family, parent.folder, rows, options, around, {"parent": str(parent)}
+    )

@@ -1,0 +1,237 @@
+"""The connection: PEP 249's object, over one DuckDB connection and one workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import exceptions, functions
+from .cursor import Cursor
+from .engine import Engine, Function, Parameters
+from .exceptions import InterfaceError, ProgrammingError
+from .models.checkpoints import read_checkpoints
+from .progress import Progress, ProgressSetting
+from .session import Session
+from .workspace import Workspace, default_folder
+
+#: What SQL may call on a connection. Never one named `predict`: tools rewrite that name.
+FUNCTIONS = (
+    Function(
+        "thanosql_predict",
+        functions.predict,
+        {"model": "VARCHAR", "path": "VARCHAR"},
+        {"options": "VARCHAR"},
+        "VARCHAR",
+        runs_model=True,
+    ),
+    Function(
+        "thanosql_score",
+        functions.score,
+        {"rows": "STRUCT(path VARCHAR, reference VARCHAR, hypothesis VARCHAR)[]"},
+        {},
+        "STRUCT(metric VARCHAR, score DOUBLE)[]",
+    ),
+    Function(
+        "thanosql_audio_facts",
+        functions.audio_facts,
+        {"path": "VARCHAR"},
+        {},
+        f"STRUCT({', '.join(f'{n} {kind}' for n, kind in functions.AUDIO_FACTS.items())})",
+    ),
+    Function(
+        "thanosql_list_models",
+        functions.list_models,
+        {"kind": "VARCHAR"},
+        {},
+        "STRUCT(name VARCHAR, class_name VARCHAR, last_updated_utc TIMESTAMP)[]",
+    ),
+    Function(
+        "thanosql_list_datasets",
+        functions.list_datasets,
+        {"kind": "VARCHAR"},
+        {},
+        "STRUCT(name VARCHAR, data_type VARCHAR)[]",
+    ),
+)
+
+
+def connect(
+    database: str | Path = ":memory:",
+    *,
+    root: str | Path | None = None,
+    workspace: str | Path | None = None,
+    read_only: bool = False,
+    checkpoints: Mapping[str, str] | None = None,
+    device: str = "auto",
+    progress: ProgressSetting = None,
+    config: Mapping[str, Any] | None = None,
+) -> Connection:
+    """Open a database.
+
+    Args:
+        database: a DuckDB file; `:memory:`, one of this connection's own; or `:memory:name`, one
+            that the connections of this process share.
+        root: the folder that relative paths in tables and statements start from; the current one.
+        workspace: the folder of the models; beside the database file, or a temporary one that
+            lives as long as the database in memory. All connections to one database share it.
+        read_only: open the file for reading only.
+        checkpoints: where base models' weights are, by base model: a folder or a hub id.
+        device: `auto` (the GPU where there is one), or a torch device.
+        progress: None shows bars in a terminal, True always, False never; a callable gets
+            `ProgressEvent`s.
+        config: DuckDB's settings.
+
+    Raises:
+        OperationalError: the file cannot be opened, or another process holds it.
+        ProgrammingError: a setting is wrong, or the database is open with another workspace.
+    """
+    base = Path(root).expanduser().absolute() if root is not None else Path.cwd()
+    if not base.is_dir():
+        raise ProgrammingError(f"root: there is no folder '{base}'")
+    known = read_checkpoints(checkpoints)
+    engine = Engine(str(database), read_only=read_only, config=config or {}, functions=FUNCTIONS)
+    try:
+        shared = _shared_workspace(engine, str(database), workspace)
+    except BaseException:
+        engine.close()
+        raise
+    engine.session = Session(shared, base, device, known, Progress(progress))
+    return Connection(engine, engine.session)
+
+
+def _shared_workspace(engine: Engine, database: str, given: str | Path | None) -> Workspace:
+    """Return the workspace of the connection's instance, made by its first connection.
+
+    Raises:
+        ProgrammingError: it is another than the one given.
+    """
+    wanted = Path(given).expanduser().absolute() if given is not None else None
+    instance = engine.instance
+    with instance.lock:
+        if instance.shared is None:
+            instance.shared = Workspace(wanted or default_folder(database))
+        shared: Workspace = instance.shared
+    if wanted is not None and wanted.resolve() != shared.folder.resolve():
+        raise ProgrammingError(
+            f"workspace='{given}': the database is open in this process with the workspace"
+            f" '{shared.folder}', and all its connections share it"
+        )
+    return shared
+
+
+class Connection:
+    """A PEP 249 connection. Its cursors share one transaction.
+
+    DuckDB commits each statement by itself unless BEGIN, `begin()` or `autocommit = False` opens
+    a transaction. Models do not roll back with it.
+    """
+
+    Warning = exceptions.Warning
+    Error = exceptions.Error
+    InterfaceError = exceptions.InterfaceError
+    DatabaseError = exceptions.DatabaseError
+    DataError = exceptions.DataError
+    OperationalError = exceptions.OperationalError
+    IntegrityError = exceptions.IntegrityError
+    InternalError = exceptions.InternalError
+    ProgrammingError = exceptions.ProgrammingError
+    NotSupportedError = exceptions.NotSupportedError
+
+    def __init__(self, engine: Engine, session: Session) -> None:
+        self._engine = engine
+        self._session = session
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was closed."""
+        return self._closed
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement commits by itself; PEP 249's implicit transactions if not."""
+        return self._engine.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self._require_open()
+        if value:
+            self._engine.commit()
+        self._engine.autocommit = value
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative paths start from."""
+        return self._session.root
+
+    @property
+    def workspace(self) -> Path:
+        """The folder of the models."""
+        return self._session.workspace.folder
+
+    def cursor(self) -> Cursor:
+        """Return a new cursor.
+
+        Raises:
+            InterfaceError: the connection is closed.
+        """
+        self._require_open()
+        return Cursor(self, self._engine, self._session)
+
+    def execute(self, operation: str, parameters: Parameters = None) -> Cursor:
+        """Execute a statement on a new cursor, and return that."""
+        return self.cursor().execute(operation, parameters)
+
+    def begin(self) -> None:
+        """Begin a transaction.
+
+        Raises:
+            OperationalError: one is open already.
+        """
+        self._require_open()
+        self._engine.begin()
+
+    def commit(self) -> None:
+        """Commit the transaction; without one, do nothing."""
+        self._require_open()
+        self._engine.commit()
+
+    def rollback(self) -> None:
+        """Roll the transaction back; without one, do nothing."""
+        self._require_open()
+        self._engine.rollback()
+
+    def interrupt(self) -> None:
+        """Stop what runs on this connection, from any thread: it raises `QueryInterrupted`."""
+        self._require_open()
+        self._engine.interrupt()
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back. Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the connection is closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commit, or roll back after an exception; then close."""
+        try:
+            if kind is None:
+                self.commit()
+            else:
+                self.rollback()
+        finally:
+            self.close()

@@ -1,0 +1,165 @@
+"""The cursor: statements in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from . import language
+from .engine import Engine, Parameters, Result, Row
+from .exceptions import InterfaceError, ProgrammingError
+from .session import Session
+from .types import Column
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from .connection import Connection
+
+
+class Cursor:
+    """A PEP 249 cursor, with ADBC's and DuckDB's ways to fetch Arrow and pandas."""
+
+    def __init__(self, connection: Connection, engine: Engine, session: Session) -> None:
+        self.arraysize = 1
+        self.messages: list[tuple[type[Exception], Exception]] = []
+        self._connection = connection
+        self._engine = engine
+        self._session = session
+        self._result: Result | None = None
+        self._rowcount = -1
+        self._closed = False
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that made the cursor."""
+        return self._connection
+
+    @property
+    def description(self) -> tuple[Column, ...] | None:
+        """The result's columns; None before a statement, and after one without rows."""
+        return None if self._result is None else self._result.columns
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed; -1 where that is not known."""
+        return self._rowcount
+
+    def execute(self, operation: str, parameters: Parameters = None) -> Self:
+        """Run a statement, or a script whose last statement's result is kept.
+
+        Args:
+            operation: ThanoSQL or plain SQL; `?`, `$1` and `$name` are parameters, in OPTIONS too.
+            parameters: a sequence, or a mapping for `$name`.
+
+        Raises:
+            ThanoSQLSyntaxError, ProgrammingError, OperationalError, DataError: see `exceptions`.
+        """
+        self._start()
+        script = language.parse(operation)
+        if script is None:
+            self._result = self._engine.execute(operation, parameters)
+        else:
+            # Imported late: plain SQL needs none of it.
+            from .dispatch import run_script
+
+            self._result = run_script(script, parameters, self._engine, self._session)
+        self._rowcount = -1 if self._result is None else self._result.rowcount
+        return self
+
+    def executemany(
+        self, operation: str, seq_of_parameters: Sequence[Sequence[Any] | Mapping[str, Any]]
+    ) -> Self:
+        """Run a statement once for each set of parameters, all or none of them.
+
+        An INSERT … VALUES is handed over to DuckDB as one Arrow table.
+
+        Raises:
+            ProgrammingError: more than one statement, or a row with another number of parameters.
+        """
+        from .bulk import execute_many
+
+        self._start()
+        self._rowcount = execute_many(operation, list(seq_of_parameters), self._engine)
+        return self
+
+    def fetchone(self) -> Row | None:
+        """Return the next row, or None."""
+        return self._rows().fetch_one()
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """Return the next `size` rows (`arraysize` if not given), fewer at the end."""
+        return self._rows().fetch_many(self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Row]:
+        """Return all rows that are left."""
+        return self._rows().fetch_all()
+
+    def fetch_arrow_table(self) -> pyarrow.Table:
+        """Return the rows that are left as an Arrow table."""
+        return self._rows().arrow_table()
+
+    def fetch_record_batch(self, rows_per_batch: int = 1_000_000) -> pyarrow.RecordBatchReader:
+        """Return a reader over the rows that are left.
+
+        It reads from the connection: what runs there next ends it.
+        """
+        return self._rows().arrow_reader(rows_per_batch)
+
+    def fetch_df(self) -> pandas.DataFrame:
+        """Return the rows that are left as a pandas DataFrame."""
+        return self._rows().data_frame()
+
+    to_arrow_table = fetch_arrow_table
+    to_arrow_reader = fetch_record_batch
+    df = fetch_df
+
+    def setinputsizes(self, sizes: Sequence[object]) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def setoutputsize(self, size: int, column: int | None = None) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def close(self) -> None:
+        """Drop the result. Closing twice is harmless."""
+        if self._result is not None and not self._connection.closed:
+            self._result.close()
+        self._result = None
+        self._closed = True
+
+    def _start(self) -> None:
+        self._require_open()
+        self.messages.clear()
+        self._rowcount = -1
+        if self._result is not None:
+            self._result.close()
+            self._result = None
+
+    def _rows(self) -> Result:
+        self._require_open()
+        if self._result is None or self._result.columns is None:
+            raise ProgrammingError("there are no rows to fetch: the statement returned none")
+        return self._result
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the cursor is closed")
+        if self._connection.closed:
+            raise InterfaceError("the connection is closed")
+
+    def __iter__(self) -> Iterator[Row]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

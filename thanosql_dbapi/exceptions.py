@@ -1,0 +1,126 @@
+"""Everything the driver raises: PEP 249's tree with the product's leaves.
+
+    Warning
+    Error
+    ├── InterfaceError
+    └── DatabaseError
+        ├── DataError
+        │   └── MediaError                a file that is missing, or is not what it should be
+        ├── OperationalError
+        │   ├── CheckpointUnavailable     weights that are neither here nor to be fetched
+        │   ├── TrainingError             a training run that could not go on
+        │   └── QueryInterrupted          stopped by `Connection.interrupt`
+        ├── IntegrityError
+        ├── InternalError
+        ├── ProgrammingError
+        │   ├── ThanoSQLSyntaxError       with line, column and caret
+        │   ├── OptionError               an unknown option, or a value it does not take
+        │   ├── ColumnNotFound
+        │   ├── ModelNotFound
+        │   └── ModelExists
+        └── NotSupportedError
+            └── MissingExtra              an optional package is not installed
+
+A user can catch PEP 249's class or the leaf. The leaves know nothing but their message.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Warning(Exception):  # noqa: A001 - PEP 249 names it
+    """An important warning, as PEP 249 defines it."""
+
+
+class Error(Exception):
+    """The base of all errors of this driver."""
+
+
+class InterfaceError(Error):
+    """The driver was used wrongly: a closed cursor, say."""
+
+
+class DatabaseError(Error):
+    """An error that comes from the database or a model."""
+
+
+class DataError(DatabaseError):
+    """A value could not be processed."""
+
+
+class OperationalError(DatabaseError):
+    """Something outside the program's control failed: a file, a lock, memory, a network."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint of the database was violated."""
+
+
+class InternalError(DatabaseError):
+    """The database met an internal fault."""
+
+
+class ProgrammingError(DatabaseError):
+    """The statement was wrong: its syntax, a name, a number of parameters."""
+
+
+class NotSupportedError(DatabaseError):
+    """Something that this database or this version does not do."""
+
+
+class MediaError(DataError):
+    """A media file is missing, or cannot be read as what it should be."""
+
+
+class CheckpointUnavailable(OperationalError):
+    """The weights of a base model are neither on this machine nor to be fetched."""
+
+
+class TrainingError(OperationalError):
+    """A training run could not go on."""
+
+
+class QueryInterrupted(OperationalError):
+    """The statement was stopped by `Connection.interrupt`."""
+
+
+class ThanoSQLSyntaxError(ProgrammingError):
+    """A model statement does not fit the grammar; the message shows line, column and a caret."""
+
+    def __init__(self, problem: str, text: str, position: int) -> None:
+        line_start = text.rfind("\n", 0, position) + 1
+        line_end = text.find("\n", position)
+        shown = text[line_start : len(text) if line_end < 0 else line_end]
+        self.line = text.count("\n", 0, position) + 1
+        self.column = position - line_start + 1
+        caret = "".join("\t" if c == "\t" else " " for c in shown[: self.column - 1]) + "^"
+        super().__init__(f"{problem} (line {self.line}, column {self.column})\n{shown}\n{caret}")
+
+
+class OptionError(ProgrammingError):
+    """An option is unknown where it stands, or its value is not one it takes."""
+
+
+class ColumnNotFound(ProgrammingError):
+    """A query lacks the column that a statement needs."""
+
+
+class ModelNotFound(ProgrammingError):
+    """No model or base model has this name."""
+
+
+class ModelExists(ProgrammingError):
+    """The name is taken, and `overwrite` was not asked for."""
+
+
+class MissingExtra(NotSupportedError):
+    """A package that this statement needs is not installed; the message names the extra."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
+    by_fold = {candidate.casefold(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
+    return f" Did you mean '{by_fold[found[0]]}'?" if found else ""

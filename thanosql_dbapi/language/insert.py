@@ -1,0 +1,78 @@
+"""The VALUES list of a plain INSERT, for handing many rows over at once.
+
+It reads only as much of DuckDB's language as that needs, and gives up where it is not sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import TokenType
+
+from .tokens import Token, Unreadable, tokenise
+
+#: Words behind the list, or in it, that need DuckDB to see each row by itself.
+_ROW_BY_ROW = frozenset({"RETURNING", "UPDATE", "DEFAULT", "SELECT", "VALUES"})
+
+
+@dataclass(frozen=True, slots=True)
+class InsertValues:
+    """Where `VALUES (…)` stands in an INSERT, and the placeholders in it.
+
+    `text[values_start:tail_start]` is the whole of `VALUES (…)`, `text[tuple_start:tuple_end]`
+    what stands between its parentheses. `placeholders` are (key, start, end).
+    """
+
+    values_start: int
+    tuple_start: int
+    tuple_end: int
+    tail_start: int
+    placeholders: tuple[tuple[int | str, int, int], ...]
+
+
+def insert_values(text: str) -> InsertValues | None:
+    """Find the single VALUES tuple of an INSERT; None where the text is anything else."""
+    try:
+        tokens = [token for token in tokenise(text) if token.kind is not TokenType.SEMICOLON]
+    except Unreadable:
+        return None
+    words = [token.word for token in tokens]
+    if words[:2] != ["INSERT", "INTO"] or "VALUES" not in words:
+        return None
+    start = words.index("VALUES")
+    end = _closing(tokens, start + 1)
+    if end is None or _ROW_BY_ROW & set(words[start + 1 :]) or "ON" in words[:start]:
+        return None
+    after = tokens[end + 1 :]
+    if any(token.kind is TokenType.PLACEHOLDER for token in after) or (
+        after and after[0].kind is TokenType.COMMA
+    ):
+        return None
+    places = _placeholders(tokens[start + 2 : end])
+    return InsertValues(
+        tokens[start].start, tokens[start + 1].end, tokens[end].start, tokens[end].end, places
+    )
+
+
+def _closing(tokens: Sequence[Token], opening: int) -> int | None:
+    """Return the index of the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for index in range(opening, len(tokens)):
+        depth += tokens[index].kind is TokenType.L_PAREN
+        depth -= tokens[index].kind is TokenType.R_PAREN
+        if depth == 0:
+            return index if tokens[opening].kind is TokenType.L_PAREN else None
+    return None
+
+
+def _placeholders(tokens: Sequence[Token]) -> tuple[tuple[int | str, int, int], ...]:
+    places: list[tuple[int | str, int, int]] = []
+    for index, token in enumerate(tokens):
+        if token.kind is TokenType.PLACEHOLDER:
+            places.append((1 + len(places), token.start, token.end))
+        elif token.kind is TokenType.PARAMETER and index + 1 < len(tokens):
+            name = tokens[index + 1]
+            key = int(name.text) if name.text.isdigit() else name.text
+            places.append((key, token.start, name.end))
+    return tuple(places)

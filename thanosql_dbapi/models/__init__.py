@@ -1,0 +1,1 @@
+"""Model families, inference and training: the only place for torch and transformers."""

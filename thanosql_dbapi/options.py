@@ -1,0 +1,108 @@
+"""The options of a statement: what is known, what was given, and what is wrong with it.
+
+An option is described once, as an `OptionSpec`; the checks here and the reference in docs/ both
+read that description. This module knows no statement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .exceptions import OptionError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSpec:
+    """One option: its name, type, default and meaning.
+
+    `minimum` bounds numbers from below (exclusive where `above` is set); `choices` are the only
+    values of a text; `aliases` are older spellings. `to_model` tells what the model itself is
+    given from what names columns and tables.
+    """
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    minimum: float | None = None
+    above: bool = False
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    to_model: bool = True
+
+    def accepts(self) -> str:
+        """Say in words which values are accepted."""
+        if self.choices:
+            return " or ".join(repr(choice) for choice in self.choices)
+        kind = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
+        bound = ""
+        if self.minimum is not None:
+            bound = f" {'above' if self.above else 'of at least'} {self.minimum:g}"
+        return kind[self.type] + bound
+
+    def read(self, value: Any) -> Any:
+        """Return `value` in the option's type.
+
+        Raises:
+            OptionError: it is not one that the option takes.
+        """
+        if self.type is float and type(value) is int:
+            value = float(value)
+        if type(value) is self.type and self._in_bounds(value):
+            return value
+        raise OptionError(f"{self.name}={value!r}: the option takes {self.accepts()}")
+
+    def _in_bounds(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        if self.minimum is None:
+            return True
+        return bool(value > self.minimum) if self.above else bool(value >= self.minimum)
+
+
+def read_options(
+    given: Iterable[tuple[str, Any]],
+    specs: Sequence[OptionSpec],
+    *,
+    statement: str,
+    elsewhere: Collection[str] = (),
+) -> dict[str, Any]:
+    """Check the options of a statement and complete them by their defaults.
+
+    `elsewhere` are options of other verbs of the family: they pass with a warning, because the
+    tutorials give PREDICT the options of BUILD.
+
+    Raises:
+        OptionError: an option is unknown, given under two names, or has a value of another type.
+    """
+    by_name = {name: spec for spec in specs for name in (spec.name, *spec.aliases)}
+    values = {spec.name: spec.default for spec in specs}
+    spelled: dict[str, str] = {}
+    ignored = []
+    for name, value in given:
+        spec = by_name.get(name)
+        if spec is None:
+            _require_known(name, by_name, statement, elsewhere)
+            ignored.append(name)
+            continue
+        if spec.name in spelled:
+            raise OptionError(f"{name} and {spelled[spec.name]} are one option: give one of them")
+        spelled[spec.name] = name
+        values[spec.name] = spec.read(value)
+    if ignored:
+        listed = ", ".join(ignored)
+        warnings.warn(f"{statement} ignores options of other verbs: {listed}", stacklevel=2)
+    return values
+
+
+def _require_known(
+    name: str, known: Iterable[str], statement: str, elsewhere: Collection[str]
+) -> None:
+    if name not in elsewhere:
+        listed = ", ".join(sorted(known)) or "none"
+        raise OptionError(
+            f"{statement} has no option '{name}'.{nearest(name, known)} Its options: {listed}."
+        )

@@ -1,0 +1,90 @@
+"""How far long work has come: a bar in a terminal, a call to the program, or nothing.
+
+It knows how to show progress, and nothing of what progresses.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """What a program that embeds the driver is told: `done` of `total` units of an `activity`."""
+
+    activity: str
+    done: float
+    total: float | None
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+ProgressSetting: TypeAlias = "bool | Callable[[ProgressEvent], None] | None"
+
+
+class Bar(Protocol):
+    """The progress of one piece of work."""
+
+    def update(self, done: float, total: float | None, **facts: float) -> None:
+        """Set how much is done, in all; `facts` are figures to show beside it."""
+
+    def close(self) -> None:
+        """End the bar."""
+
+
+class Progress:
+    """Makes a bar for each piece of work.
+
+    `setting`: None shows bars where standard error is a terminal, True always, False never; a
+    callable gets a `ProgressEvent` for each step.
+    """
+
+    def __init__(self, setting: ProgressSetting) -> None:
+        self._setting = setting
+
+    def bar(self, activity: str, unit: str) -> Bar:
+        if callable(self._setting):
+            return _CallbackBar(activity, self._setting)
+        shown = sys.stderr.isatty() if self._setting is None else self._setting
+        return _TqdmBar(activity, unit) if shown else _SilentBar()
+
+
+class _SilentBar:
+    def update(self, done: float, total: float | None, **facts: float) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Show nothing."""
+
+
+class _CallbackBar:
+    def __init__(self, activity: str, tell: Callable[[ProgressEvent], None]) -> None:
+        self._activity = activity
+        self._tell = tell
+
+    def update(self, done: float, total: float | None, **facts: float) -> None:
+        self._tell(ProgressEvent(self._activity, done, total, facts))
+
+    def close(self) -> None:
+        """Nothing is left to tell."""
+
+
+class _TqdmBar:
+    def __init__(self, activity: str, unit: str) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar: Any = tqdm(desc=activity, unit=f" {unit}", dynamic_ncols=True)
+
+    def update(self, done: float, total: float | None, **facts: float) -> None:
+        if total is not None:
+            self._bar.total = total
+        if facts:
+            shown = {name.replace("_", " "): f"{value:.3g}" for name, value in facts.items()}
+            self._bar.set_postfix(shown, refresh=False)
+        self._bar.n = done
+        self._bar.refresh() if done == total else self._bar.update(0)
+
+    def close(self) -> None:
+        self._bar.close()

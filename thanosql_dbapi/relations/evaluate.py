@@ -1,0 +1,30 @@
+"""EVALUATE: a model's predictions scored against what was said, one row a metric."""
+
+from __future__ import annotations
+
+from ..language.statements import Evaluate
+from ..lowering import SOURCE, Scope, pick_column, source
+from ..models import families
+from ..models.base import Verb
+from ..quoting import quote_name
+from .predict import call_predict
+
+
+def evaluate_sql(statement: Evaluate, scope: Scope) -> str:
+    """Lower an EVALUATE: the predictions are PREDICT's own, scored all at once."""
+    version = scope.resolve(statement.model.text)
+    family = families.family(version.base)
+    given = scope.option_values(statement.options)
+    options = families.read_verb_options(family, Verb.EVALUATE, given)
+    columns = scope.columns(statement, statement.query)
+    audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
+    text = pick_column(columns, options["text_col"], "text_col")
+    call = call_predict(statement.model.text, audio, family, options)
+    row = (
+        f"{{'path': CAST({SOURCE}.{quote_name(audio)} AS VARCHAR),"
+        f" 'reference': CAST({SOURCE}.{quote_name(text)} AS VARCHAR), 'hypothesis': {call}}}"
+    )
+    return (
+        "SELECT scored.metric, scored.score FROM (SELECT unnest(thanosql_score(list("
+        f"{row}))) AS scored FROM {source(statement.query, scope)})"
+    )

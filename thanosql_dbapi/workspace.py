@@ -1,0 +1,63 @@
+"""The folder where models live, and the models that are loaded from it.
+
+A workspace belongs to a DuckDB instance: all its connections in this process share it. It
+knows files and how to keep a few models in memory, and nothing of SQL.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .assets import bundled_models
+from .models import families
+from .registry import Registry, Version
+
+if TYPE_CHECKING:
+    from .models.base import Model
+
+#: Models kept in memory at once. Two are compared in one query; each next one costs its weights.
+LOADED_MODELS = 4
+
+
+class Workspace:
+    """Models on disk and in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        if folder is None:
+            temporary = tempfile.mkdtemp(prefix="thanosql-")
+            weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
+            folder = Path(temporary)
+        self.folder = folder
+        self.registry = Registry(folder, bundled_models())
+        self._loaded: OrderedDict[tuple[Path, str], Model] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, version: Version, device: str) -> Model:
+        """Return a version's model, loaded on `device`, from memory where it is there already.
+
+        Raises:
+            OperationalError: its files cannot be loaded.
+        """
+        key = (version.folder, device)
+        with self._lock:
+            if key not in self._loaded:
+                family = families.family(version.base)
+                self._loaded[key] = family.load(version, device)
+                while len(self._loaded) > LOADED_MODELS:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+
+
+def default_folder(database: str) -> Path | None:
+    """Return the folder beside a database file; None for a database in memory."""
+    if database == "" or database.startswith(":memory:"):
+        return None
+    path = Path(database).absolute()
+    return path.with_name(path.name + ".thanosql")
