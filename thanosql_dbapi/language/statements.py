@@ -32,7 +32,7 @@ class Placeholder:
     positional: bool
 
 
-OptionValue: TypeAlias = "str | int | float | bool | None | Placeholder | tuple[OptionValue, ...]"
+OptionValue: TypeAlias = "str | int | float | bool | Placeholder | tuple[OptionValue, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ class Convert:
 
 
 class SearchKind(StrEnum):
+    """What SEARCH looks for."""
+
     IMAGE = "image"
     AUDIO = "audio"
     VIDEO = "video"
@@ -134,6 +136,8 @@ class Search:
 
 
 class ListKind(StrEnum):
+    """What LIST lists."""
+
     TABLE = "table"
     MODEL = "model"
     THANOSQL_MODEL = "thanosql_model"
@@ -191,6 +195,8 @@ class CopyTable:
 
 
 class GetKind(StrEnum):
+    """What GET brings."""
+
     DATASET = "dataset"
     MODEL = "model"
 
@@ -225,6 +231,8 @@ class DeleteModel:
 
 
 class MediaKind(StrEnum):
+    """What PRINT shows."""
+
     AUDIO = "audio"
     IMAGE = "image"
     VIDEO = "video"

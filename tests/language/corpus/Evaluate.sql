@@ -1,0 +1,18 @@
+EVALUATE USING titanic_automl_classification OPTIONS ( target_col='survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING bike_regression OPTIONS ( target='count' ) AS SELECT * FROM bike_sharing_train;
+EVALUATE USING elec_predict_model AS SELECT * FROM building_elec_test;
+EVALUATE USING elec_predict_model AS SELECT * FROM elec_usage_test;
+EVALUATE USING bike_regression OPTIONS ( target='count' ) AS SELECT * FROM bike_sharing;
+EVALUATE USING tutorial_automl_classification OPTIONS ( target = 'survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING titanic_classification OPTIONS ( target = 'survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING titanic_automl_classification OPTIONS ( target = 'survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING test_classifier OPTIONS ( target='survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING bike_regression OPTIONS ( target_col='count' ) AS SELECT * FROM bike_sharing_train;
+EVALUATE USING mymodel OPTIONS ( target='survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING test_classifier OPTIONS (target='survived') AS SELECT * FROM titanic_train LIMIT 100;
+EVALUATE USING titanic_classification OPTIONS( target = 'survived') AS SELECT * FROM titanic_train;
+EVALUATE USING titanic_classification OPTIONS( target = 'survived') AS (SELECT * FROM titanic_train);
+EVALUATE USING tutorial_automl_regressor OPTIONS ( target='count' ) AS SELECT * FROM bike_sharing_train;
+EVALUATE USING titanic_classification OPTIONS ( target='survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING titanic_classification OPTIONS ( target_col='survived' ) AS SELECT * FROM titanic_train;
+EVALUATE USING voice_tiny AS PIVOT t ON a USING sum(b);

@@ -1,0 +1,12 @@
+FIT MODEL fit_test_regressor USING bike_regression OPTIONS ( target = 'count', impute_type='simple', datetime_attribs = ['datetime'], time_left_for_this_task=300, overwrite = True ) AS SELECT * FROM bike_sharing_train;
+FIT MODEL fit_test_classifier USING test_classifier OPTIONS ( target = 'survived', impute_type='simple', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'] ) AS SELECT * FROM titanic_train;
+FIT MODEL fit_test_classifier USING test_classifier OPTIONS ( target='survived', impute_type='iterative' ) AS SELECT * FROM titanic_train LIMIT 100;
+FIT MODEL fit_test_classifier USING test_classifier OPTIONS ( target = 'survived', impute_type='simple', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'], overwrite=True ) AS SELECT * FROM titanic_train;
+FIT MODEL fit_test_classifier USING test_classifier OPTIONS ( target = 'survived', impute_type='simple', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'], overwrite = True ) AS SELECT * FROM titanic_train;
+FIT MODEL fit_test_regressor USING bike_regression OPTIONS ( target = 'count', impute_type='simple', datetime_attribs = ['datetime'], time_left_for_this_task = 300, overwrite = True ) AS SELECT * FROM bike_sharing_train;
+FIT MODEL titanic_automl_classification_fit USING titanic_automl_classification OPTIONS ( target='survived', impute_type='iterative', features_to_drop=['name', 'ticket', 'passengerid', 'cabin'], outlier_method='pca', time_left_for_this_task=300, overwrite=True ) AS SELECT * FROM titanic_train;
+FIT MODEL fit_test_classifier USING titanic_classification OPTIONS ( target = 'survived', impute_type='simple', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'], overwrite=True ) AS SELECT * FROM titanic_train;
+FIT MODEL titanic_automl_classification_fit USING titanic_automl_classification OPTIONS ( target_col='survived', impute_type='iterative', features_to_drop=['name', 'ticket', 'passengerid', 'cabin'], time_left_for_this_task=300, overwrite=True ) AS SELECT * FROM titanic_train;
+FIT MODEL mynewmodel USING myoldmodel OPTIONS ( target = 'survived', impute_type='simple', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'], overwrite = True ) AS SELECT * FROM titanic_train;
+FIT MODEL titanic_classification USING AutomlClassifier OPTIONS ( target='survived', impute_type='iterative', features_to_drop=["name", 'ticket', 'passengerid', 'cabin'], outlier_method='pca', overwrite=True ) AS SELECT * FROM titanic_train;
+FIT MODEL m USING "m@3" OPTIONS (max_epochs=?) AS WITH a AS (SELECT 1) FROM a;

@@ -1,0 +1,1 @@
+PREDICT USING my_asr_model AS SELECT * FROM librispeech_test;

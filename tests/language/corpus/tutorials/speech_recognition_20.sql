@@ -1,0 +1,7 @@
+GET THANOSQL DATASET korean_voice_data OPTIONS (overwrite=True);
+COPY korean_voice OPTIONS (overwrite=True) FROM 'thanosql-dataset/korean_voice_data/korean_voice.csv';
+GET THANOSQL MODEL whisper_s OPTIONS ( model_name='tutorial_whisper_small', overwrite=True );
+SELECT * FROM korean_voice LIMIT 5;
+PRINT AUDIO AS SELECT audio_path FROM korean_voice LIMIT 3;
+PREDICT USING tutorial_whisper_small OPTIONS ( audio_col='audio_path', language='auto', task='transcribe', result_col='predict_result', table_name='korean_voice' ) AS SELECT * FROM korean_voice;
+PREDICT USING tutorial_whisper_small OPTIONS ( audio_col='audio_path', language='auto', task='translate', result_col='predict_result', table_name='korean_voice' ) AS SELECT * FROM korean_voice;
