@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .commands import COMMANDS, Surroundings
-from .engine import Engine, Parameters as Given, Result
+from .engine import Engine, Result
+from .engine import Parameters as Given
 from .language.statements import Predict, Script, Sql, Statement
 from .lowering import Scope, lower, placeholders, refuse_view_parameters
 from .parameters import Parameters, script_placeholders
@@ -52,9 +53,7 @@ def _run(
     scope = Scope(text, parameters, columns_of, resolve)
     if isinstance(statement, Sql):
         return _run_sql(statement, scope, engine, execution)
-    answer = COMMANDS[type(statement)](
-        statement, Surroundings(engine, session, scope, execution)
-    )
+    answer = COMMANDS[type(statement)](statement, Surroundings(engine, session, scope, execution))
     return engine.execute(answer.sql, answer.parameters, execution)
 
 

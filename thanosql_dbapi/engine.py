@@ -15,12 +15,13 @@ import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import duckdb
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from . import exceptions
 from .quoting import quote_name
@@ -107,6 +108,7 @@ class Function:
 
     @property
     def internal_name(self) -> str:
+        """The name it is registered under; the public name is a macro's."""
         return f"__{self.name}"
 
 
@@ -127,6 +129,7 @@ class Instance:
         self._engines: weakref.WeakValueDictionary[int, Engine] = weakref.WeakValueDictionary()
 
     def add(self, engine: Engine) -> int:
+        """Note a connection; return its number."""
         with self.lock:
             self._open += 1
             number = next(self._numbers)
@@ -134,6 +137,7 @@ class Instance:
             return number
 
     def remove(self, number: int) -> None:
+        """Forget a connection; the last one takes along what was kept for all."""
         with self.lock:
             self._engines.pop(number, None)
             self._open -= 1
@@ -148,9 +152,8 @@ class Instance:
             engine = self._engines[sessions[0].as_py()]
             execution = engine.execution
             try:
-                if function.runs_model and len(sessions) == 1 and not execution.may_fold:
-                    if execution.is_planning():
-                        raise FoldingRefused
+                if function.runs_model and len(sessions) == 1:
+                    execution.refuse_folding()
                 execution.check()
                 return function.call(execution, *arguments)
             except BaseException as failure:
@@ -257,7 +260,7 @@ class Result:
         if self._streams:
             try:
                 self._read(None)
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised later
                 # It belongs to whoever reads these rows, not to the statement that comes now.
                 self._failure = failure
 
@@ -310,9 +313,7 @@ class Result:
         return read(_scratch_result(self.columns or (), rows))
 
 
-def _scratch_result(
-    columns: Sequence[Column], rows: Sequence[Row]
-) -> duckdb.DuckDBPyConnection:
+def _scratch_result(columns: Sequence[Column], rows: Sequence[Row]) -> duckdb.DuckDBPyConnection:
     """Return a connection whose pending result is `rows`, in DuckDB's types of `columns`.
 
     Rows that were buffered as Python objects go back through DuckDB, so that they become Arrow
@@ -325,7 +326,9 @@ def _scratch_result(
             scratch.register("rows", arrow_rows(rows))
             source = "rows"
         else:
-            source = f"(VALUES ({', '.join(['NULL'] * len(names))})) AS t({', '.join(names)}) LIMIT 0"
+            source = (
+                f"(VALUES ({', '.join(['NULL'] * len(names))})) AS t({', '.join(names)}) LIMIT 0"
+            )
         shown = (
             f"{name}::{c.type_code} AS {quote_name(c.name)}"
             for name, c in zip(names, columns, strict=True)
@@ -334,7 +337,7 @@ def _scratch_result(
 
 
 def arrow_rows(rows: Sequence[Sequence[Any]]) -> pyarrow.Table:
-    """Turn Python rows into an Arrow table with columns c0, c1, …
+    """Turn Python rows into an Arrow table, whose columns are named c0, c1 and so on.
 
     Raises:
         pyarrow.ArrowInvalid, pyarrow.ArrowTypeError: a column mixes types, or has one that
@@ -352,7 +355,9 @@ def arrow_rows(rows: Sequence[Sequence[Any]]) -> pyarrow.Table:
             return pa.array([None if v is None else str(v) for v in values])
 
     columns = list(zip(*rows, strict=True))
-    return pa.table([arrow_column(c) for c in columns], names=[f"c{i}" for i in range(len(columns))])
+    return pa.table(
+        [arrow_column(c) for c in columns], names=[f"c{i}" for i in range(len(columns))]
+    )
 
 
 # --- the connection -------------------------------------------------------------------------
@@ -420,8 +425,8 @@ class Engine:
             self.instance.callback(function),
             [duckdb.sqltype(t) for t in types],
             duckdb.sqltype(function.returns),
-            type="arrow",
-            null_handling="special",
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
         )
 
     def _create_macro(self, function: Function) -> None:
@@ -441,12 +446,15 @@ class Engine:
         return self._execution
 
     def new_execution(self) -> Execution:
+        """Return a new run on this connection."""
         if self.session is None:
             raise exceptions.InternalError("a function was called before the connection was open")
         connection = self.connection
         return Execution(self.session, lambda: connection.query_progress() < 0)
 
-    def execute(self, sql: str, parameters: Parameters = None, run: Execution | None = None) -> Result:
+    def execute(
+        self, sql: str, parameters: Parameters = None, run: Execution | None = None
+    ) -> Result:
         """Run DuckDB SQL, of one statement or several; the result is the last one's.
 
         Raises:
@@ -537,6 +545,7 @@ class Engine:
             self._pending = None
 
     def forget(self, result: Result) -> None:
+        """Note that a result has ended."""
         if self._pending is result:
             self._pending = None
 

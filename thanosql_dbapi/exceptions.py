@@ -1,6 +1,6 @@
 """Everything the driver raises: PEP 249's tree with the product's leaves.
 
-    Warning
+Warning:
     Error
     ├── InterfaceError
     └── DatabaseError

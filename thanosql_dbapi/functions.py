@@ -117,7 +117,7 @@ def audio_facts(execution: Execution, path: pa.ChunkedArray) -> pa.Array:
 
     paths = path.to_pylist()
     first_row = execution.number_rows(len(paths))
-    facts = []
+    facts: list[dict[str, Any] | None] = []
     for row, file in enumerate(paths, first_row):
         execution.check()
         if file is None:
@@ -157,7 +157,7 @@ def list_models(execution: Execution, kind: pa.ChunkedArray) -> pa.Array:
 
 def _models(execution: Execution, kind: str) -> Iterator[dict[str, Any]]:
     if kind == "model":
-        for model in execution.session.workspace.registry.list():
+        for model in execution.session.workspace.registry.listed():
             yield {
                 "name": model.name,
                 "class_name": model.class_name,
@@ -174,7 +174,7 @@ def _models(execution: Execution, kind: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"there is no list of models '{kind}'")
 
 
-def list_datasets(execution: Execution, kind: pa.ChunkedArray) -> pa.Array:
+def list_datasets(_execution: Execution, kind: pa.ChunkedArray) -> pa.Array:
     """List the datasets of the catalogue."""
     import pyarrow as pa
 

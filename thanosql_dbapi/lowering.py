@@ -61,10 +61,10 @@ def lower(query: Query, scope: Scope) -> str:
 
 
 def lower_relation(relation: Relation, scope: Scope) -> str:
-    """Return one relation as DuckDB SQL."""
+    """Return one relation as DuckDB SQL, in parentheses: an ORDER BY may follow it."""
     from .relations import TO_SQL
 
-    return TO_SQL[type(relation)](relation, scope)
+    return f"({TO_SQL[type(relation)](relation, scope)})"
 
 
 def source(query: Query, scope: Scope) -> str:

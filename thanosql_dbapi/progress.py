@@ -45,6 +45,7 @@ class Progress:
         self._setting = setting
 
     def bar(self, activity: str, unit: str) -> Bar:
+        """Return a new bar for an activity that is counted in `unit`."""
         if callable(self._setting):
             return _CallbackBar(activity, self._setting)
         shown = sys.stderr.isatty() if self._setting is None else self._setting

@@ -89,9 +89,9 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of the workspace's models, as they were written."""
-        return [listed.name for listed in self.list()]
+        return [listed.name for listed in self.listed()]
 
-    def list(self) -> list[Listed]:
+    def listed(self) -> list[Listed]:
         """Return the models of the workspace, by name."""
         if not self._models.is_dir():
             return []
@@ -163,7 +163,7 @@ class Registry:
             complete = {"name": name, "version": number, "created_utc": created, **facts}
             _write_json(staged / FACTS, complete)
             _sync_tree(staged)
-            os.rename(staged, versions / str(number))
+            staged.rename(versions / str(number))
             _replace_json(folder / "current", {"version": number})
         return Version(name, number, versions / str(number), complete)
 
@@ -179,7 +179,7 @@ class Registry:
         self._staging.mkdir(parents=True, exist_ok=True)
         # One rename takes the model away whole; what follows is only tidying.
         grave = self._staging / uuid.uuid4().hex
-        os.rename(folder, grave)
+        folder.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
@@ -191,10 +191,9 @@ class Registry:
         try:
             return self._in_force(self._folder(name))
         except FileNotFoundError:
-            bundled = self._bundled.get(name.casefold())
-            if bundled is not None:
-                return bundled
-        self._raise_not_found(name, [*self.names(), *self._bundled])
+            if name.casefold() not in self._bundled:
+                self._raise_not_found(name, [*self.names(), *self._bundled])
+        return self._bundled[name.casefold()]
 
     def _in_force(self, folder: Path) -> Version:
         """Read the version in force.
@@ -253,7 +252,7 @@ def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
         json.dump(value, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    Path(temporary).replace(path)
     _sync(path.parent)
 
 

@@ -133,6 +133,15 @@ class Execution:
             if self.failure is None or isinstance(self.failure, FoldingRefused):
                 self.failure = failure
 
+    def refuse_folding(self) -> None:
+        """Raise while DuckDB plans, unless that is allowed.
+
+        Raises:
+            FoldingRefused: DuckDB is planning.
+        """
+        if not self.may_fold and self.is_planning():
+            raise FoldingRefused
+
     def stop(self) -> None:
         """Ask the run to end; `check` raises from now on."""
         self._stopped.set()

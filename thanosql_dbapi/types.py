@@ -18,17 +18,17 @@ Binary = bytes
 
 def DateFromTicks(ticks: float) -> dt.date:  # noqa: N802 - PEP 249 names it
     """Return the local date of `ticks`, in seconds since the epoch."""
-    return dt.date.fromtimestamp(ticks)
+    return dt.date.fromtimestamp(ticks)  # noqa: DTZ012 - local, says PEP 249
 
 
 def TimeFromTicks(ticks: float) -> dt.time:  # noqa: N802 - PEP 249 names it
     """Return the local time of day of `ticks`, in seconds since the epoch."""
-    return dt.datetime.fromtimestamp(ticks).time()
+    return dt.datetime.fromtimestamp(ticks).time()  # noqa: DTZ006 - local, says PEP 249
 
 
 def TimestampFromTicks(ticks: float) -> dt.datetime:  # noqa: N802 - PEP 249 names it
     """Return the local time stamp of `ticks`, in seconds since the epoch."""
-    return dt.datetime.fromtimestamp(ticks)
+    return dt.datetime.fromtimestamp(ticks)  # noqa: DTZ006 - local, says PEP 249
 
 
 class Column(NamedTuple):
@@ -75,8 +75,8 @@ class TypeObject:
 STRING = TypeObject("VARCHAR", "UUID", "ENUM", "JSON")
 BINARY = TypeObject("BLOB", "BIT")
 NUMBER = TypeObject(
-    *"TINYINT SMALLINT INTEGER BIGINT HUGEINT BIGNUM FLOAT DOUBLE DECIMAL".split(),
-    *"UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT".split(),
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "BIGNUM", "FLOAT", "DOUBLE"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "DECIMAL"),
 )
 DATETIME = TypeObject(
     "DATE",

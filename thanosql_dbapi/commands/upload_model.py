@@ -9,7 +9,7 @@ from ..language.statements import UploadModel
 from .base import Surroundings
 
 
-def upload_model(statement: UploadModel, around: Surroundings) -> NoReturn:
+def upload_model(statement: UploadModel, _around: Surroundings) -> NoReturn:
     """Refuse an UPLOAD.
 
     Raises:

@@ -71,7 +71,11 @@ def _from_environment() -> dict[str, str]:
 def _from_hub(base: str, repository: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
     except ImportError as error:
         raise MissingExtra(
             "fetching weights needs huggingface_hub: pip install 'thanosql-dbapi[speech]'"

@@ -45,8 +45,10 @@ class CTCModel:
         tokenizer: Wav2Vec2CTCTokenizer,
         extractor: Wav2Vec2FeatureExtractor,
         text_case: str | None,
+        device: str,
     ) -> None:
-        self._model = model.eval()
+        self._model = model.eval()  # type: ignore[no-untyped-call]
+        self._model.to(torch.device(device))
         self._tokenizer = tokenizer
         self._extractor = extractor
         self._text_case = text_case
@@ -74,7 +76,7 @@ class CTCModel:
                 raise InputError(start + index, f"too short to transcribe ({seconds:.3f} s)")
 
     def _frames(self, samples: int) -> int:
-        return int(self._model._get_feat_extract_output_lengths(samples))
+        return frames_of(self._model, samples)
 
     def _transcribe(
         self, waveforms: Sequence[NDArray[np.float32]], batch_size: int, watch: Watch
@@ -82,9 +84,7 @@ class CTCModel:
         texts = [""] * len(waveforms)
         masked = bool(self._extractor.return_attention_mask)
         lengths = [len(waveform) for waveform in waveforms]
-        for batch in _batches(
-            lengths, batch_size if masked else 1, self._extractor.sampling_rate
-        ):
+        for batch in _batches(lengths, batch_size if masked else 1, self._extractor.sampling_rate):
             watch.check()
             for index, text in zip(
                 batch, self._forward([waveforms[i] for i in batch], masked), strict=True
@@ -112,11 +112,16 @@ class CTCModel:
             logits = self._model(**features).logits
         best = logits.argmax(dim=-1).cpu()
         return [
-            in_case(
-                self._tokenizer.decode(ids[: self._frames(len(waveform))]), self._text_case
-            )
+            in_case(self._tokenizer.decode(ids[: self._frames(len(waveform))]), self._text_case)
             for ids, waveform in zip(best, batch, strict=True)
         ]
+
+
+def frames_of(model: Wav2Vec2ForCTC, samples: int) -> int:
+    """Return how many frames of logits a waveform of so many samples gives."""
+    for width, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
+        samples = (samples - width) // stride + 1
+    return max(samples, 0)
 
 
 def decode_all(
@@ -146,9 +151,7 @@ def decode_all(
     return waveforms
 
 
-def _batches(
-    lengths: Sequence[int], batch_size: int, sampling_rate: int
-) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int], batch_size: int, sampling_rate: int) -> Iterator[list[int]]:
     """Pack utterances of like length, longest first; yield their indices.
 
     The longest come first so that a shortage of memory shows at once.

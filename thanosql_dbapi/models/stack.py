@@ -49,7 +49,7 @@ def _quieten() -> None:
     """Leave progress to our own bars, and loading reports to errors."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def resolve_device(device: str) -> str:

@@ -56,7 +56,8 @@ class Vocabulary:
             return digits
         if self.language is None:
             raise UnfitText(
-                f"the model's vocabulary has no digits and cannot spell {digits!r}: write it in words"
+                f"the model's vocabulary has no digits and cannot spell {digits!r}:"
+                " write it in words"
             )
         from num2words import num2words
 
@@ -78,7 +79,7 @@ class Vocabulary:
 
 
 def majority_case(texts: Iterable[str]) -> str | None:
-    """Return 'lower' or 'upper', as most letters of the texts are; None where letters have no case."""
+    """Return 'lower' or 'upper', as most letters of the texts are; None where none has a case."""
     lower = upper = 0
     for text in texts:
         lower += sum(map(str.islower, text))

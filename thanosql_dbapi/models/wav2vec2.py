@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,9 +64,11 @@ class Wav2Vec2:
 
     @property
     def verbs(self) -> frozenset[Verb]:
+        """What its models can do."""
         return frozenset({Verb.BUILD, Verb.FIT, Verb.PREDICT, Verb.EVALUATE})
 
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
+        """The options of a verb."""
         if verb is Verb.PREDICT:
             return (_AUDIO, _BATCH, _RESULT)
         if verb is Verb.EVALUATE:
@@ -84,18 +87,21 @@ class Wav2Vec2:
         return (_AUDIO, _TEXT, _BATCH, epochs, rate, _OVERWRITE)
 
     def load(self, version: Version, device: str) -> Model:
+        """Load a version's weights; see `models.base.Family`."""
         model, tokenizer, extractor = _load(version.folder)
         from .speech import CTCModel
 
         device = stack.resolve_device(device)
-        return CTCModel(model.to(device), tokenizer, extractor, version.facts.get("text_case"))
+        return CTCModel(model, tokenizer, extractor, version.facts.get("text_case"), device)
 
     def adopt(self, checkpoint: Path, folder: Path) -> Mapping[str, Any]:
+        """Write a checkpoint as a version of a model; see `models.base.Family`."""
         for part in _load(checkpoint):
             part.save_pretrained(folder)
         return {"text_case": None, "libraries": _libraries()}
 
     def train(self, training: Training, folder: Path) -> Mapping[str, Any]:
+        """Fine-tune a model and save it; see `models.base.Family`."""
         model, tokenizer, extractor = _load(training.base)
         letters = frozenset(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens) - {"|"}
         labels = _labels(tokenizer, Vocabulary(letters, self.language), training.labels)
@@ -177,9 +183,11 @@ def _require_room(
     labels: Sequence[Sequence[int]],
 ) -> None:
     """Refuse a text that its audio is too short for: its CTC loss would be infinite."""
+    from .speech import frames_of
+
     for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
-        frames = int(model._get_feat_extract_output_lengths(len(waveform)))
-        repeats = sum(a == b for a, b in zip(label, label[1:], strict=False))
+        frames = frames_of(model, len(waveform))
+        repeats = sum(a == b for a, b in itertools.pairwise(label))
         if frames < len(label) + repeats:
             raise InputError(
                 index,

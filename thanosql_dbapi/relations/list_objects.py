@@ -14,14 +14,14 @@ _TABLES = (
 )
 
 
-def list_sql(statement: ListObjects, scope: Scope) -> str:
+def list_sql(statement: ListObjects, _scope: Scope) -> str:
     """Lower a LIST; tables and views are those of the current schema."""
     if statement.kind is ListKind.TABLE:
         return _TABLES
     if statement.kind is ListKind.THANOSQL_DATASET:
-        columns, call = ("name", "data_type"), "thanosql_list_datasets('dataset')"
+        columns, call = ["name", "data_type"], "thanosql_list_datasets('dataset')"
     else:
-        columns = ("name", "class_name", "last_updated_utc")
+        columns = ["name", "class_name", "last_updated_utc"]
         call = f"thanosql_list_models('{statement.kind.value}')"
     shown = ", ".join(f"listed.{column} AS {column}" for column in columns)
     return f"SELECT {shown} FROM (SELECT unnest({call}) AS listed)"

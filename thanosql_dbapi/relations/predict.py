@@ -48,18 +48,13 @@ def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
             " OPTIONS (result_col='…') gives the prediction another name"
         )
     call = call_predict(statement.model.text, audio, family, options)
-    sql = (
-        f"SELECT {SOURCE}.*, {call} AS {quote_name(result)}"
-        f" FROM {source(statement.query, scope)}"
-    )
+    sql = f"SELECT {SOURCE}.*, {call} AS {quote_name(result)} FROM {source(statement.query, scope)}"
     return sql, options["table_name"]
 
 
 def call_predict(model: str, column: str, family: Family, options: Mapping[str, Any]) -> str:
     """Return the call of the function that predicts a column, with the options that reach it."""
-    defaults = {
-        spec.name: spec.default for spec in family.options(Verb.PREDICT) if spec.to_model
-    }
+    defaults = {spec.name: spec.default for spec in family.options(Verb.PREDICT) if spec.to_model}
     changed = {n: options[n] for n in defaults if n in options and options[n] != defaults[n]}
     arguments = [quote_text(model), f"{SOURCE}.{quote_name(column)}"]
     if changed:
