@@ -1,0 +1,345 @@
+"""The Wav2Vec2 families through SQL: transcribe, train, evaluate, whatever the audio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from speech_fixtures import make_checkpoint, write_tones
+from transformers import pipeline
+
+import thanosql_dbapi
+from thanosql_dbapi import (
+    CheckpointUnavailable,
+    Connection,
+    DataError,
+    MediaError,
+    ModelExists,
+    ModelNotFound,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    TrainingError,
+)
+from thanosql_dbapi.models.base import InputError
+from thanosql_dbapi.models.wav2vec2 import ENGLISH
+from thanosql_dbapi.registry import Version
+
+LOWER = "abcdefghijklmnopqrstuvwxyz'"
+DURATIONS = (0.3, 0.5, 0.9, 1.0, 1.3, 2.1, 2.2, 3.4)
+
+
+class Unwatched:
+    def check(self) -> None: ...
+
+    def advance(self, items: int, seconds: float) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints `layer`, `group` and `upper`, and eight files of tones, 0.wav to 7.wav."""
+    folder = tmp_path_factory.mktemp("speech")
+    make_checkpoint(folder / "layer", group_norm=False, letters=LOWER)
+    make_checkpoint(folder / "group", group_norm=True, letters=LOWER)
+    make_checkpoint(folder / "upper", group_norm=False, letters=LOWER.upper())
+    for index, seconds in enumerate(DURATIONS):
+        write_tones(folder / f"{index}.wav", seconds, seed=index)
+    return folder
+
+
+@pytest.fixture
+def connection(folder: Path) -> Iterator[Connection]:
+    checkpoints = {"Wav2Vec2En": "upper", "Wav2Vec2Ko": str(folder / "layer")}
+    with thanosql_dbapi.connect(root=folder, checkpoints=checkpoints, progress=False) as opened:
+        opened.execute(
+            "CREATE TABLE calls AS SELECT i || '.wav' AS audio_path, 'hello you' AS text"
+            " FROM range(8) r(i)"
+        )
+        yield opened
+
+
+def load(folder: Path, text_case: str | None = None):
+    facts = {"base": "Wav2Vec2En", "text_case": text_case}
+    return ENGLISH.load(Version("m", 1, folder, facts), "cpu")
+
+
+def transcribe(model, folder: Path, names: list[int], batch_size: int = 16) -> list[str]:
+    paths = pa.array([str(folder / f"{name}.wav") for name in names])
+    return model.predict(paths, {"batch_size": batch_size}, Unwatched()).to_pylist()
+
+
+# --- inference ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_a_transcript_is_the_pipelines_own_for_that_file_alone(folder: Path, norm: str) -> None:
+    asked = pipeline("automatic-speech-recognition", model=str(folder / norm), device="cpu")
+    alone = [
+        asked(soundfile.read(folder / f"{i}.wav", dtype="float32")[0])["text"] for i in range(8)
+    ]
+    assert len(set(alone)) > 4
+    assert transcribe(load(folder / norm), folder, list(range(8))) == alone
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(names=st.lists(st.integers(0, 7), min_size=1, max_size=12), batch_size=st.integers(1, 12))
+def test_a_transcript_never_depends_on_its_neighbours(
+    folder: Path, norm: str, names: list[int], batch_size: int
+) -> None:
+    model = load(folder / norm)
+    alone = [transcribe(model, folder, [name])[0] for name in names]
+    assert transcribe(model, folder, names, batch_size) == alone
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels"),
+    [("a.wav", 8000, 1), ("b.flac", 44100, 2), ("c.mp3", 16000, 2), ("d.ogg", 48000, 1)],
+)
+def test_any_rate_channels_and_format(
+    folder: Path, connection: Connection, name: str, rate: int, channels: int
+) -> None:
+    write_tones(folder / name, 1.0, rate, channels=channels)
+    connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+    cursor = connection.execute("PREDICT USING m AS SELECT ? AS audio_path", [name])
+    assert isinstance(cursor.fetchall()[0][1], str)
+    printed = connection.execute("PRINT AUDIO AS SELECT ?", [name]).fetchall()
+    assert printed[0][2:4] == (rate, channels)
+
+
+def test_a_missing_and_a_broken_file_name_row_and_file(
+    folder: Path, connection: Connection
+) -> None:
+    (folder / "broken.wav").write_bytes(b"no audio in here")
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "silent.wav", np.zeros(0, np.float32), 16000)
+    soundfile.write(folder / "short.wav", np.zeros(20, np.float32), 16000)
+    connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+    for name, reason in [
+        ("gone.wav", "no such file"),
+        ("broken.wav", "not an audio file"),
+        ("empty.wav", "is empty"),
+        ("silent.wav", "0 samples"),
+        ("short.wav", "too short"),
+    ]:
+        sql = "PREDICT USING m AS SELECT unnest(['0.wav', '1.wav', ?]) AS audio_path"
+        with pytest.raises(MediaError, match=f"row 3: '{name}': .*{reason}"):
+            connection.execute(sql, [name]).fetchall()
+
+
+def test_an_input_error_carries_its_index(folder: Path) -> None:
+    paths = pa.array([str(folder / "0.wav"), str(folder / "gone.wav")])
+    with pytest.raises(InputError, match="no such file") as caught:
+        load(folder / "layer").predict(paths, {"batch_size": 4}, Unwatched())
+    assert caught.value.index == 1
+
+
+# --- training -------------------------------------------------------------------------------
+
+
+def test_a_built_model_answers_in_the_case_it_was_taught(
+    folder: Path, connection: Connection
+) -> None:
+    row = connection.execute(
+        "BUILD MODEL m USING Wav2Vec2En OPTIONS (max_epochs=1, batch_size=4) AS SELECT * FROM calls"
+    ).fetchone()
+    assert row[:4] == ("m", 1, "Wav2Vec2En", 8)
+    assert row[4] == pytest.approx(sum(DURATIONS), abs=0.01)
+    heard = [r[-1] for r in connection.execute("PREDICT USING m AS SELECT * FROM calls").fetchall()]
+    assert any(heard)
+    assert all(text == text.lower() for text in heard)
+    heard = transcribe(load(folder / "upper"), folder, [0, 1, 2])
+    base = [text.replace("<unk>", "") for text in heard]
+    assert all(text == text.upper() for text in base)
+    assert any(base)
+
+
+def test_a_build_leaves_weights_and_facts_and_no_pickle(connection: Connection) -> None:
+    connection.execute("BUILD MODEL m USING Wav2Vec2En OPTIONS (epochs=1) AS SELECT * FROM calls")
+    version = connection._session.workspace.registry.resolve("m")
+    names = {path.name for path in version.folder.iterdir()}
+    assert {"model.safetensors", "vocab.json", "thanosql.json"} <= names
+    assert not {name for name in names if name.endswith((".bin", ".pt", ".pkl", ".pickle"))}
+    facts = json.loads((version.folder / "thanosql.json").read_text())
+    assert facts["options"]["max_epochs"] == 1
+    assert facts["rows"] == 8
+    assert facts["parent"] is None
+    assert len(facts["data_digest"]) == 64
+
+
+def test_fit_goes_on_from_a_model(connection: Connection) -> None:
+    connection.execute("BUILD MODEL m USING Wav2Vec2En OPTIONS (epochs=1) AS SELECT * FROM calls")
+    connection.execute("FIT MODEL n USING m OPTIONS (epochs=1) AS SELECT * FROM calls")
+    again = "FIT MODEL n USING n OPTIONS (epochs=1, overwrite=True) AS SELECT * FROM calls"
+    assert connection.execute(again).fetchone()[:2] == ("n", 2)
+    registry = connection._session.workspace.registry
+    assert registry.resolve("n@1").facts["parent"] == "m@1"
+    assert registry.resolve("n").facts["parent"] == "n@1"
+    scores = dict(connection.execute("EVALUATE USING n AS SELECT * FROM calls").fetchall())
+    assert scores["utterances"] == 8
+
+
+def test_the_same_training_gives_the_same_weights(connection: Connection) -> None:
+    sql = "BUILD MODEL {} USING Wav2Vec2En OPTIONS (max_epochs=1, batch_size=4) AS FROM calls"
+    folders = []
+    for name in ("first", "second"):
+        connection.execute(sql.format(name))
+        folders.append(connection._session.workspace.registry.resolve(name).folder)
+    one, two = ((folder / "model.safetensors").read_bytes() for folder in folders)
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "message"),
+    [
+        ("SELECT '0.wav' AS audio_path, '...' AS text", DataError, "row 1: '0.wav': no letter"),
+        ("SELECT '0.wav' AS audio_path, NULL AS text", DataError, "row 1: the column 'text' is None"),
+        ("SELECT '0.wav' AS audio_path, 5 AS text", DataError, "'text' is 5, not a text"),
+        ("FROM calls UNION ALL SELECT 'x.wav', 'hey'", DataError, "row 9: 'x.wav': no such file"),
+        ("SELECT '0.wav' AS audio_path, repeat('what a long story ', 20) AS text", DataError,
+         "too short for what is said"),
+        ("SELECT * FROM calls WHERE false", ProgrammingError, "returns no rows"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_trained_on_stop_the_build_before_it_starts(
+    connection: Connection, query: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        connection.execute(f"BUILD MODEL m USING Wav2Vec2En AS {query}")
+    assert connection.execute("LIST MODEL").fetchall() == []
+    assert not list((connection.workspace / "staging").glob("*"))
+
+
+def test_a_training_that_diverges_saves_nothing(connection: Connection) -> None:
+    sql = "BUILD MODEL m USING Wav2Vec2En OPTIONS (learning_rate=1e30) AS SELECT * FROM calls"
+    with pytest.raises(TrainingError, match="diverged"):
+        connection.execute(sql)
+    assert connection.execute("LIST MODEL").fetchall() == []
+
+
+def test_a_name_that_is_taken_is_refused_before_any_training(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+    monkeypatch.setattr("thanosql_dbapi.models.training.train", lambda *a, **k: pytest.fail("ran"))
+    with pytest.raises(ModelExists, match="overwrite=True"):
+        connection.execute("BUILD MODEL M USING Wav2Vec2En AS SELECT * FROM calls")
+    with pytest.raises(ModelExists, match="overwrite=True"):
+        connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+
+
+# --- the catalogue and checkpoints ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "GET THANOSQL MODEL wav2vec2 AS heard",
+        "GET THANOSQL MODEL tutorial_audio_recognition OPTIONS (model_name='heard')",
+        "GET THANOSQL MODEL Wav2Vec2 OPTIONS (overwrite=True) AS heard",
+        "GET THANOSQL MODEL voice_tiny AS heard",
+    ],
+)
+def test_a_catalogue_name_resolves_through_the_checkpoints(
+    connection: Connection, sql: str
+) -> None:
+    assert connection.execute(sql).fetchone()[0] == "heard"
+    assert connection.execute("SELECT name FROM (LIST MODEL)").fetchall() == [("heard",)]
+    assert len(connection.execute("PREDICT USING heard AS FROM calls LIMIT 2").fetchall()) == 2
+    assert connection.execute("DELETE MODEL heard").fetchall() == [("heard",)]
+    with pytest.raises(ModelNotFound, match="'heard'"):
+        connection.execute("DELETE MODEL heard")
+
+
+def test_checkpoints_come_from_the_environment_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THANOSQL_CHECKPOINTS", f"Wav2Vec2En={folder / 'layer'}, Wav2Vec2Ko=group")
+    with thanosql_dbapi.connect(root=folder) as opened:
+        opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
+        opened.execute("CREATE TABLE k AS SELECT '7.wav' AS audio_path, 'abc' AS text")
+        opened.execute("BUILD MODEL k USING Wav2Vec2Ko OPTIONS (epochs=1) AS FROM k")
+        names = opened.execute("SELECT name, class_name FROM (LIST MODEL)").fetchall()
+        assert names == [("k", "Wav2Vec2Ko"), ("m", "Wav2Vec2En")]
+
+
+def test_a_checkpoint_that_cannot_be_had_names_the_bundled_base(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "cache"))
+    with thanosql_dbapi.connect(root=folder) as opened:
+        with pytest.raises(CheckpointUnavailable, match="bundled base Wav2Vec2Tiny") as caught:
+            opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
+        assert "facebook/wav2vec2-base-960h" in str(caught.value)
+    with thanosql_dbapi.connect(checkpoints={"Wav2Vec2En": "./nowhere"}) as opened:
+        with pytest.raises(CheckpointUnavailable, match="no such folder"):
+            opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
+
+
+def test_weights_in_a_pickle_are_not_read(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(folder / "layer", tmp_path / "pickled")
+    (tmp_path / "pickled/model.safetensors").rename(tmp_path / "pickled/pytorch_model.bin")
+    with thanosql_dbapi.connect(checkpoints={"Wav2Vec2En": str(tmp_path / "pickled")}) as opened:
+        with pytest.raises(OperationalError, match="safetensors"):
+            opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
+        assert opened.execute("LIST MODEL").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "error", "message"),
+    [
+        ("BUILD MODEL m USING Wav2Vec2en AS FROM calls", ModelNotFound, "Did you mean 'Wav2Vec2En'"),
+        ("BUILD MODEL m USING ConvNeXt_Tiny AS FROM calls", NotSupportedError, "Wav2Vec2Tiny"),
+        ("GET THANOSQL MODEL whisper_s AS m", NotSupportedError, "these are: Wav2Vec2En"),
+        ("GET THANOSQL MODEL wav2vec AS m", ModelNotFound, "Did you mean 'wav2vec2'"),
+        ("GET THANOSQL DATASET librispeech_data", NotSupportedError, "not supported yet"),
+        ("UPLOAD MODEL m FROM 'folder'", NotSupportedError, "not supported yet"),
+        ("PRINT IMAGE AS FROM calls", NotSupportedError, "PRINT AUDIO"),
+        ("DELETE MODEL voice_tiny", NotSupportedError, "comes with the package"),
+        ("PREDICT USING missing AS FROM calls", ModelNotFound, "LIST MODEL"),
+        ("PREDICT USING voice_tinny AS FROM calls", ModelNotFound, "Did you mean 'voice_tiny'"),
+    ],
+)  # fmt: skip
+def test_names_that_do_not_exist_yet_or_at_all(
+    connection: Connection, sql: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        connection.execute(sql)
+
+
+def test_a_device_that_is_not_there(folder: Path) -> None:
+    with thanosql_dbapi.connect(root=folder, device="cuda:7") as opened:
+        with pytest.raises(ProgrammingError, match="device='cuda:7'"):
+            opened.execute("PREDICT USING voice_tiny AS SELECT '0.wav' AS audio_path").fetchall()
+
+
+# --- the bundled voice ----------------------------------------------------------------------
+
+
+def test_the_bundled_voice_is_ready_and_is_a_base(tmp_path: Path) -> None:
+    from thanosql_dbapi.assets import RECORDINGS, VOICE_TINY
+
+    assert (VOICE_TINY / "model.safetensors").stat().st_size <= 5_000_000
+    assert sum(path.stat().st_size for path in RECORDINGS.iterdir()) <= 3_000_000
+    with thanosql_dbapi.connect(root=RECORDINGS, progress=False) as opened:
+        opened.execute("COPY calls FROM 'calls_test.csv'")
+        few = "SELECT * FROM calls LIMIT 6"
+        before = dict(opened.execute(f"EVALUATE USING voice_tiny AS {few}").fetchall())
+        assert 0 < before["cer"] < 0.9
+        opened.execute(
+            f"BUILD MODEL m USING Wav2Vec2Tiny OPTIONS (epochs=12, batch_size=2) AS {few}"
+        )
+        after = dict(opened.execute(f"EVALUATE USING m AS {few}").fetchall())
+        assert after["cer"] < before["cer"]
