@@ -16,7 +16,9 @@ from thanosql_dbapi.models.base import InputError, Model, Training, Verb, Watch
 from thanosql_dbapi.options import OptionSpec
 from thanosql_dbapi.registry import Version
 
-AUDIO = OptionSpec("audio_col", str, "audio_path", "paths", aliases=("audio_column",), to_model=False)
+AUDIO = OptionSpec(
+    "audio_col", str, "audio_path", "paths", aliases=("audio_column",), to_model=False
+)
 TEXT = OptionSpec("text_col", str, "text", "texts", to_model=False)
 BATCH = OptionSpec("batch_size", int, 16, "rows at once", minimum=1)
 RESULT = OptionSpec(

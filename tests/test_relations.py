@@ -47,9 +47,17 @@ def rows(connection: Connection, sql: str, parameters=None) -> list[tuple]:
         ("SELECT count(*) FROM (PREDICT USING m AS SELECT 'a.wav' AS audio_path)", 1, 0),
         ("SELECT thanosql_predict('m', 'a.wav') LIMIT 0", 0, 0),
         (f"SELECT * FROM {PREDICT} WHERE predicted LIKE '%99'", 200, 20000),
-        (f"SELECT region, count(*) FROM {PREDICT} WHERE predicted LIKE '%9' GROUP BY ALL", 1, 20000),
+        (
+            f"SELECT region, count(*) FROM {PREDICT} WHERE predicted LIKE '%9' GROUP BY ALL",
+            1,
+            20000,
+        ),
         (f"WITH c AS {PREDICT} SELECT 1 FROM c a JOIN c b USING (predicted)", 20000, 20000),
-        (f"WITH c AS {PREDICT} SELECT max(predicted) FROM c UNION SELECT min(predicted) FROM c", 2, 20000),
+        (
+            f"WITH c AS {PREDICT} SELECT max(predicted) FROM c UNION SELECT min(predicted) FROM c",
+            2,
+            20000,
+        ),
         ("SELECT thanosql_predict('m', audio_path) FROM t LIMIT 3", 3, 3),
         ("SELECT thanosql_predict('m', 'a.wav')", 1, 1),
         ("VALUES (thanosql_predict('m', 'a.wav'))", 1, 1),
@@ -99,7 +107,7 @@ SMALL = "PREDICT USING m AS SELECT id, audio_path FROM t WHERE id < 3"
         f"SELECT predicted FROM ({SMALL}) AS p",
         f"SELECT p.predicted FROM t JOIN ({SMALL}) p USING (id)",
         f"WITH p AS ({SMALL}) SELECT predicted FROM p",
-        f"WITH few AS (SELECT * FROM t WHERE id < 3), p AS (PREDICT USING m AS FROM few)"
+        "WITH few AS (SELECT * FROM t WHERE id < 3), p AS (PREDICT USING m AS FROM few)"
         " SELECT predicted FROM p",
         "SELECT predicted FROM (WITH few AS (SELECT * FROM t WHERE id < 3)"
         " SELECT * FROM (PREDICT USING m AS SELECT * FROM few))",
@@ -182,7 +190,9 @@ def test_empty_lists_are_empty() -> None:
 
 
 def test_the_function_needs_no_grammar(connection: Connection) -> None:
-    sql = "SELECT thanosql_predict('m', audio_path, options := '{\"batch_size\": 3}') FROM t LIMIT 1"
+    sql = (
+        "SELECT thanosql_predict('m', audio_path, options := '{\"batch_size\": 3}') FROM t LIMIT 1"
+    )
     assert rows(connection, sql) == [("P0",)]
     nulls = "SELECT thanosql_predict('m', NULL), thanosql_predict(NULL, 'a')"
     assert rows(connection, nulls) == [(None, None)]
@@ -328,7 +338,7 @@ def test_audio_is_the_older_name_of_audio_path(connection: Connection) -> None:
 
 def test_names_of_models_fold_case(connection: Connection) -> None:
     assert rows(connection, "PREDICT USING M AS SELECT 'a' AS audio_path") == [("a", "A")]
-    assert rows(connection, 'PREDICT USING "m@1" AS SELECT \'a\' AS audio_path') == [("a", "A")]
+    assert rows(connection, "PREDICT USING \"m@1\" AS SELECT 'a' AS audio_path") == [("a", "A")]
 
 
 def test_a_lateral_relation_sees_the_row_beside_it(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from speech_fixtures import make_checkpoint, write_tones
 from transformers import pipeline
 
@@ -90,7 +92,7 @@ def test_a_transcript_is_the_pipelines_own_for_that_file_alone(folder: Path, nor
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(names=st.lists(st.integers(0, 7), min_size=1, max_size=12), batch_size=st.integers(1, 12))
 def test_a_transcript_never_depends_on_its_neighbours(
@@ -287,14 +289,22 @@ def test_a_checkpoint_that_cannot_be_had_names_the_bundled_base(
 
 
 def test_weights_in_a_pickle_are_not_read(folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(folder / "layer", tmp_path / "pickled")
     (tmp_path / "pickled/model.safetensors").rename(tmp_path / "pickled/pytorch_model.bin")
     with thanosql_dbapi.connect(checkpoints={"Wav2Vec2En": str(tmp_path / "pickled")}) as opened:
         with pytest.raises(OperationalError, match="safetensors"):
             opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
         assert opened.execute("LIST MODEL").fetchall() == []
+
+
+def test_weights_without_a_head_are_no_recogniser(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "layer", tmp_path / "headless")
+    weights = load_file(tmp_path / "headless/model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("lm_head")}
+    save_file(kept, tmp_path / "headless/model.safetensors", metadata={"format": "pt"})
+    with thanosql_dbapi.connect(checkpoints={"Wav2Vec2En": str(tmp_path / "headless")}) as opened:
+        with pytest.raises(OperationalError, match=r"lack lm_head.bias, lm_head.weight"):
+            opened.execute("GET THANOSQL MODEL wav2vec2 AS m")
 
 
 @pytest.mark.parametrize(
@@ -342,4 +352,17 @@ def test_the_bundled_voice_is_ready_and_is_a_base(tmp_path: Path) -> None:
             f"BUILD MODEL m USING Wav2Vec2Tiny OPTIONS (epochs=12, batch_size=2) AS {few}"
         )
         after = dict(opened.execute(f"EVALUATE USING m AS {few}").fetchall())
+        assert after["cer"] < before["cer"]
+
+
+def test_recorded_speech_is_learnt_a_little_in_a_few_steps(speech_folder: Path) -> None:
+    with thanosql_dbapi.connect(root=speech_folder / "digits", progress=False) as opened:
+        opened.execute("COPY train FROM 'train.csv'; COPY test FROM 'test.csv'")
+        few = "SELECT * FROM test WHERE audio_path LIKE '%0_.%'"
+        before = dict(opened.execute(f"EVALUATE USING voice_tiny AS {few}").fetchall())
+        opened.execute(
+            "BUILD MODEL digits USING Wav2Vec2Tiny OPTIONS (max_epochs=2) AS"
+            " SELECT * FROM train LIMIT 120"
+        )
+        after = dict(opened.execute(f"EVALUATE USING digits AS {few}").fetchall())
         assert after["cer"] < before["cer"]
