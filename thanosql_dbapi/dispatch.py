@@ -12,6 +12,7 @@ from .lowering import Scope, lower, placeholders, refuse_view_parameters
 from .parameters import Parameters, script_placeholders
 from .quoting import quote_name
 from .registry import Version
+from .relations import TO_SQL
 from .relations.predict import predict_with_table
 from .session import Execution, Session
 
@@ -50,7 +51,7 @@ def _run(
     def resolve(name: str) -> Version:
         return execution.version(name)
 
-    scope = Scope(text, parameters, columns_of, resolve)
+    scope = Scope(text, parameters, columns_of, resolve, TO_SQL)
     if isinstance(statement, Sql):
         return _run_sql(statement, scope, engine, execution)
     answer = COMMANDS[type(statement)](statement, Surroundings(engine, session, scope, execution))

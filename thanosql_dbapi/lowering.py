@@ -7,7 +7,7 @@ columns, a model's family) it asks for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,13 +27,15 @@ class Scope:
     """What a statement may be lowered by.
 
     `columns_of` names the columns of a query without running it, or gives None where the query
-    cannot stand alone (a lateral one). `resolve` finds a model's version.
+    cannot stand alone (a lateral one). `resolve` finds a model's version. `to_sql` has, for each
+    class of relations, what turns one into SQL.
     """
 
     text: str
     parameters: Parameters
     columns_of: ColumnsOf
     resolve: Callable[[str], Version]
+    to_sql: Mapping[type, Callable[[Any, Scope], str]]
 
     def option_values(self, options: Sequence[Option]) -> list[tuple[str, Any]]:
         """Return the options with their placeholders replaced."""
@@ -62,9 +64,7 @@ def lower(query: Query, scope: Scope) -> str:
 
 def lower_relation(relation: Relation, scope: Scope) -> str:
     """Return one relation as DuckDB SQL, in parentheses: an ORDER BY may follow it."""
-    from .relations import TO_SQL
-
-    return f"({TO_SQL[type(relation)](relation, scope)})"
+    return f"({scope.to_sql[type(relation)](relation, scope)})"
 
 
 def source(query: Query, scope: Scope) -> str:

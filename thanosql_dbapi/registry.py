@@ -24,11 +24,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .exceptions import ModelExists, ModelNotFound, OperationalError, ProgrammingError, nearest
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 FACTS = "thanosql.json"
 _VERSIONED = re.compile(r"(.+)@(\d+)\Z", re.DOTALL)
@@ -126,7 +127,7 @@ class Registry:
         self.sweep()
         folder = self._staging / uuid.uuid4().hex
         # The lock comes first: a folder whose lock is free is one that its writer left.
-        with FileLock(_lock_of(folder)):
+        with _locked(_lock_of(folder)):
             folder.mkdir()
             try:
                 yield folder
@@ -139,7 +140,7 @@ class Registry:
         for folder in self._staging.iterdir():
             if folder.suffix == ".lock":
                 continue
-            with contextlib.suppress(Timeout), FileLock(_lock_of(folder), timeout=0):
+            with contextlib.suppress(TimeoutError), _locked(_lock_of(folder), timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
                 _lock_of(folder).unlink(missing_ok=True)
 
@@ -156,7 +157,7 @@ class Registry:
         folder = self._folder(name)
         versions = folder / "versions"
         versions.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
+        with _locked(folder / "lock"):
             self.require_free(name, overwrite)
             number = 1 + max((int(v.name) for v in versions.iterdir()), default=0)
             created = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
@@ -205,6 +206,9 @@ class Registry:
         return read_version(folder / "versions" / str(number))
 
     def _numbered(self, name: str, number: int) -> Version:
+        bundled = self._bundled.get(name.casefold())
+        if bundled is not None and bundled.number == number and not self.exists(name):
+            return bundled
         folder = self._folder(name) / "versions"
         try:
             return read_version(folder / str(number))
@@ -221,6 +225,14 @@ class Registry:
         raise ModelNotFound(
             f"there is no model '{name}'.{nearest(name, known)} LIST MODEL shows the models."
         )
+
+
+def _locked(path: Path, timeout: float = -1) -> BaseFileLock:
+    """Return a lock that goes with its process; `timeout` in seconds, -1 waits."""
+    # Imported late: it costs as much as the rest of the driver.
+    from filelock import FileLock
+
+    return FileLock(path, timeout=timeout)
 
 
 def _lock_of(folder: Path) -> Path:

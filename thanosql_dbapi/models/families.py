@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..exceptions import ModelNotFound, NotSupportedError, nearest
 from ..options import OptionSpec, read_options
 from .base import Family, Verb
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 #: One line a family: its name, and where its object lies.
 BUILT_IN: Mapping[str, str] = {
@@ -36,7 +38,7 @@ PLANNED: Mapping[str, str] = {
 
 def names() -> list[str]:
     """Return the names of the base models that can be used."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group="thanosql.models"))})
+    return sorted({*BUILT_IN, *(point.name for point in _entry_points())})
 
 
 def family(name: str) -> Family:
@@ -50,9 +52,10 @@ def family(name: str) -> Family:
         module, _, attribute = BUILT_IN[name].partition(":")
         found: Family = getattr(importlib.import_module(module), attribute)
         return found
-    for point in entry_points(group="thanosql.models", name=name):
-        loaded: Family = point.load()
-        return loaded
+    for point in _entry_points():
+        if point.name == name:
+            loaded: Family = point.load()
+            return loaded
     if name in PLANNED:
         raise NotSupportedError(
             f"the base model '{name}' ({PLANNED[name]}) is not supported yet;"
@@ -62,6 +65,13 @@ def family(name: str) -> Family:
         f"there is no base model '{name}'.{nearest(name, [*names(), *PLANNED])}"
         f" The base models are {', '.join(names())}."
     )
+
+
+def _entry_points() -> EntryPoints:
+    # Imported late: it takes longer than all of the driver.
+    from importlib.metadata import entry_points
+
+    return entry_points(group="thanosql.models")
 
 
 def read_verb_options(
