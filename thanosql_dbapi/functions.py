@@ -104,11 +104,13 @@ def _score_corpus(execution: Execution, rows: Iterable[Mapping[str, Any]]) -> li
     scores: dict[str, float | None] = {
         **error_rates([r["reference"] for r in whole], [r["hypothesis"] for r in whole]),
         "utterances": len(whole),
-        "audio_seconds": sum(
-            probe_audio(execution.session.path(row["path"])).duration_s for row in whole
-        ),
+        "audio_seconds": round(sum(_duration(execution, row["path"]) for row in whole), 3),
     }
     return [{"metric": name, "score": value} for name, value in scores.items()]
+
+
+def _duration(execution: Execution, path: str) -> float:
+    return probe_audio(execution.session.path(path)).duration_s
 
 
 def audio_facts(execution: Execution, path: pa.ChunkedArray) -> pa.Array:
