@@ -84,6 +84,10 @@ class Registry:
         """Tell whether `name` has a version in force in this workspace."""
         return (self._folder(name) / "current").is_file()
 
+    def is_known(self, name: str) -> bool:
+        """Tell whether `name` is a model of the workspace or comes with the package."""
+        return self.exists(name) or self.is_bundled(name)
+
     def is_bundled(self, name: str) -> bool:
         """Tell whether `name` is a ready model that comes with the package."""
         return name.casefold() in self._bundled
@@ -223,7 +227,8 @@ class Registry:
 
     def _raise_not_found(self, name: str, known: list[str]) -> NoReturn:
         raise ModelNotFound(
-            f"there is no model '{name}'.{nearest(name, known)} LIST MODEL shows the models."
+            f"there is no model '{name}'.{nearest(name, known)} LIST MODEL shows the models;"
+            " BUILD MODEL makes one from a base model."
         )
 
 

@@ -82,6 +82,18 @@ def test_a_folder_of_audio_is_a_row_a_file(connection: Connection, tmp_path: Pat
     assert connection.execute("FROM absolute").fetchone() == (f"{tmp_path}/audio/a.flac",)
 
 
+def test_a_folder_is_not_appended_by_accident(connection: Connection, tmp_path: Path) -> None:
+    write_tones(tmp_path / "audio" / "a.wav", 0.5)
+    (tmp_path / "audio" / "x.csv").write_text("audio_path\nb.wav\n")
+    connection.execute("COPY files FROM 'audio'")
+    with pytest.raises(ProgrammingError, match="exists already"):
+        connection.execute("COPY files FROM 'audio'")
+    connection.execute("COPY files OPTIONS (if_exists='append') FROM 'audio'")
+    assert connection.execute("FROM files").fetchall() == [("audio/a.wav",)] * 2
+    connection.execute(f"COPY files FROM '{tmp_path}/audio/*.csv'")
+    assert connection.execute("SELECT count(*) FROM files").fetchall() == [(3,)]
+
+
 def write_bad_sources(folder: Path) -> None:
     (folder / "latin.csv").write_bytes("a,b\n1,ok\n2,caf\xe9\n".encode("latin-1"))
     (folder / "broken.csv").write_text('a,b\n1,"never closed\n2,3\n' * 3)

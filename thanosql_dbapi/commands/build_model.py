@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..exceptions import DataError, ProgrammingError
+from ..exceptions import DataError, MediaError, ModelNotFound, ProgrammingError
 from ..language.statements import BuildModel, Query
 from ..lowering import pick_column
 from ..models import families
@@ -27,8 +27,9 @@ def build_model(statement: BuildModel, around: Surroundings) -> Answer:
     Raises:
         ModelExists: the name is taken and `overwrite` is not set.
         DataError: a row cannot be trained on; nothing is saved.
+        MediaError: a row's file is missing or cannot be read; nothing is saved.
     """
-    family = families.family(statement.base.text)
+    family = _base_family(statement.base.text, around)
     given = around.scope.option_values(statement.options)
     options = families.read_verb_options(family, Verb.BUILD, given)
     registry = around.session.workspace.registry
@@ -38,6 +39,17 @@ def build_model(statement: BuildModel, around: Surroundings) -> Answer:
     return train_and_publish(
         statement.name.text, family, base, rows, options, around, {"parent": None}
     )
+
+
+def _base_family(name: str, around: Surroundings) -> Family:
+    try:
+        return families.family(name)
+    except ModelNotFound as error:
+        if around.session.workspace.registry.is_known(name):
+            raise ModelNotFound(
+                f"'{name}' is a model, not a base model: FIT MODEL … USING {name} trains on from it"
+            ) from error
+        raise
 
 
 def training_rows(
@@ -89,7 +101,8 @@ def train_and_publish(
             facts = family.train(training, staged)
         except InputError as error:
             path = rows[error.index][0]
-            raise DataError(f"row {error.index + 1}: '{path}': {error.reason}") from error
+            kind = MediaError if isinstance(error.__cause__, MediaError) else DataError
+            raise kind(f"row {error.index + 1}: '{path}': {error.reason}") from error
         facts = {"base": family.name, "options": dict(options), **lineage, **facts}
         around.execution.check()
         version = registry.publish(name, staged, facts, overwrite=options["overwrite"])

@@ -49,10 +49,8 @@ def copy_table(statement: CopyTable, around: Surroundings) -> Answer:
     source = around.text(statement.source)
     mode = _mode(statement, around)
     exists = _table_exists(table, around)
-    if exists and not statement.has_options:
-        path = around.existing_path(source)
-        count = around.engine.execute(f"COPY {table} FROM {quote_text(str(path))}").rowcount
-        return _answer(table, count)
+    if exists and not statement.has_options and not around.session.path(source).is_dir():
+        return _answer(table, _duckdb_append(table, source, around))
     if exists and mode == "fail":
         raise ProgrammingError(
             f"the table {table} exists already; OPTIONS (if_exists='replace') or"
@@ -60,6 +58,13 @@ def copy_table(statement: CopyTable, around: Surroundings) -> Answer:
         )
     head = f"INSERT INTO {table} BY NAME" if exists and mode == "append" else _create(table, mode)
     return _answer(table, _load(head, source, around))
+
+
+def _duckdb_append(table: str, source: str, around: Surroundings) -> int:
+    """Append as DuckDB does without us; only a relative path starts from the root."""
+    path = around.session.path(source)
+    found = str(path) if path.exists() else source
+    return around.engine.execute(f"COPY {table} FROM {quote_text(found)}").rowcount
 
 
 def _mode(statement: CopyTable, around: Surroundings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..exceptions import NotSupportedError
+from ..exceptions import ModelNotFound, NotSupportedError
 from ..language.statements import DeleteModel
 from .base import Answer, Surroundings, one_row
 
@@ -16,6 +16,10 @@ def delete_model(statement: DeleteModel, around: Surroundings) -> Answer:
     """
     registry = around.session.workspace.registry
     name = statement.name.text
+    if not registry.exists(name) and "@" in name:
+        raise ModelNotFound(
+            f"there is no model '{name}'; DELETE MODEL takes a model with all its versions"
+        )
     if registry.is_bundled(name) and not registry.exists(name):
         raise NotSupportedError(f"'{name}' comes with the package and cannot be deleted")
     registry.delete(name)

@@ -62,7 +62,7 @@ def family(name: str) -> Family:
             f" these are: {', '.join(names())}"
         )
     raise ModelNotFound(
-        f"there is no base model '{name}'.{nearest(name, [*names(), *PLANNED])}"
+        f"there is no base model '{name}'.{nearest(name, names())}"
         f" The base models are {', '.join(names())}."
     )
 
