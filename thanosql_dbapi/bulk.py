@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import language
-from .engine import ROWS_VIEW, Engine, arrow_rows
+from .arrow import parameter_columns
+from .engine import ROWS_VIEW, Engine
 from .exceptions import NotSupportedError, ProgrammingError
 from .language.insert import InsertValues, insert_values
 
@@ -29,25 +30,32 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
         return 0
     keys = _keys(rows)
     insert = insert_values(operation)
-    if insert is not None and (sql := _from_rows(operation, insert, keys)):
-        try:
-            table = arrow_rows([list(_values(row, keys)) for row in rows])
-        except _arrow_errors():
-            pass  # a column that mixes types: DuckDB binds each row by itself
-        else:
-            return engine.insert_rows(sql, table)
+    if insert is not None and keys:
+        columns = list(zip(*(_values(row, keys) for row in rows), strict=True))
+        # Without a table DuckDB binds each row by itself, as it would have done.
+        if converted := parameter_columns(columns):
+            table, casts = converted
+            if sql := _from_rows(operation, insert, keys, casts):
+                return engine.insert_rows(sql, table)
     return engine.execute_each(operation, rows)
 
 
 def _keys(rows: Sequence[Any]) -> list[Any]:
     """Return the names or positions of the first row's parameters; all rows must have them."""
-    keys = _row_keys(rows[0])
+    first = rows[0]
     for number, row in enumerate(rows, 1):
-        if _row_keys(row) != keys and set(_row_keys(row)) != set(keys):
+        if not isinstance(row, (Sequence, Mapping)) or isinstance(row, (str, bytes)):
+            raise ProgrammingError(f"row {number} is no sequence and no mapping: {row!r}")
+        # Lengths first: names are compared only where they are names.
+        if len(row) != len(first) or (
+            isinstance(row, Mapping) != isinstance(first, Mapping)
+            or (isinstance(row, Mapping) and row.keys() != first.keys())
+        ):
             raise ProgrammingError(
-                f"row {number} has the parameters {_row_keys(row)}, the first row has {keys}"
+                f"row {number} has the parameters {_row_keys(row)}, the first row has"
+                f" {_row_keys(first)}"
             )
-    return keys
+    return _row_keys(first)
 
 
 def _row_keys(row: Any) -> list[Any]:
@@ -58,9 +66,14 @@ def _values(row: Any, keys: list[Any]) -> Sequence[Any]:
     return [row[key] for key in keys] if isinstance(row, Mapping) else row
 
 
-def _from_rows(operation: str, insert: InsertValues, keys: list[Any]) -> str | None:
+def _from_rows(
+    operation: str, insert: InsertValues, keys: list[Any], casts: Sequence[str | None]
+) -> str | None:
     """Rewrite INSERT … VALUES (…) to read from the relation of rows."""
-    columns = {str(key): f"{ROWS_VIEW}.c{i}" for i, key in enumerate(keys)}
+    columns = {
+        str(key): f"{ROWS_VIEW}.c{i}" + (f"::{cast}" if cast else "")
+        for i, (key, cast) in enumerate(zip(keys, casts, strict=True))
+    }
     if {str(key) for key, _, _ in insert.placeholders} != set(columns):
         return None
     parts, position = [operation[: insert.values_start], "SELECT "], insert.tuple_start
@@ -69,9 +82,3 @@ def _from_rows(operation: str, insert: InsertValues, keys: list[Any]) -> str | N
         position = end
     parts += [operation[position : insert.tuple_end], f" FROM {ROWS_VIEW} "]
     return "".join([*parts, operation[insert.tail_start :]])
-
-
-def _arrow_errors() -> tuple[type[Exception], ...]:
-    import pyarrow as pa
-
-    return (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)

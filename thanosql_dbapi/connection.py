@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -87,13 +88,15 @@ def connect(
         OperationalError: the file cannot be opened, or another process holds it.
         ProgrammingError: a setting is wrong, or the database is open with another workspace.
     """
+    # DuckDB takes `~` for the home folder; the models must land beside the file it opens.
+    database = os.path.expanduser(database)  # noqa: PTH111 - ":memory:" is no path
     base = Path(root).expanduser().absolute() if root is not None else Path.cwd()
     if not base.is_dir():
         raise ProgrammingError(f"root: there is no folder '{base}'")
     known = read_checkpoints(checkpoints)
-    engine = Engine(str(database), read_only=read_only, config=config or {}, functions=FUNCTIONS)
+    engine = Engine(database, read_only=read_only, config=config or {}, functions=FUNCTIONS)
     try:
-        shared = _shared_workspace(engine, str(database), workspace)
+        shared = _shared_workspace(engine, database, workspace)
     except BaseException:
         engine.close()
         raise
@@ -228,6 +231,8 @@ class Connection:
         traceback: TracebackType | None,
     ) -> None:
         """Commit, or roll back after an exception; then close."""
+        if self._closed:
+            return
         try:
             if kind is None:
                 self.commit()

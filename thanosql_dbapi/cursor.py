@@ -101,10 +101,11 @@ class Cursor:
         """Return the rows that are left as an Arrow table."""
         return self._rows().arrow_table()
 
-    def fetch_record_batch(self, rows_per_batch: int = 1_000_000) -> pyarrow.RecordBatchReader:
+    def fetch_record_batch(self, rows_per_batch: int = 131_072) -> pyarrow.RecordBatchReader:
         """Return a reader over the rows that are left.
 
-        It reads from the connection: what runs there next ends it.
+        It reads as it goes, and takes them from the cursor; what runs on the connection next
+        buffers them. A result with nested or rarer types is read into memory at once.
         """
         return self._rows().arrow_reader(rows_per_batch)
 

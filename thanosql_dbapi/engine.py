@@ -13,9 +13,10 @@ import itertools
 import os
 import re
 import threading
+import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -23,8 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import duckdb
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from . import exceptions
-from .quoting import quote_name
+from . import arrow, exceptions
+from .quoting import quote_name, quote_text
 from .session import Execution, FoldingRefused, Session
 from .types import Column, column
 
@@ -127,6 +128,9 @@ class Instance:
         self._open = 0
         self._numbers = itertools.count(1)
         self._engines: weakref.WeakValueDictionary[int, Engine] = weakref.WeakValueDictionary()
+        #: DuckDB 2.0 lets go of a function with the connection that registered it, and then calls
+        #: it all the same for the others.
+        self.kept: list[object] = []
 
     def add(self, engine: Engine) -> int:
         """Note a connection; return its number."""
@@ -146,10 +150,11 @@ class Instance:
 
     def callback(self, function: Function) -> Callable[..., pyarrow.Array]:
         """Wrap a function for DuckDB: find the execution, and keep what it raises."""
+        engines = self._engines  # and not the instance, which keeps this function
 
         def call(*columns: pyarrow.ChunkedArray) -> pyarrow.Array:
             *arguments, sessions = columns
-            engine = self._engines[sessions[0].as_py()]
+            engine = engines[sessions[0].as_py()]
             execution = engine.execution
             try:
                 if function.runs_model and len(sessions) == 1:
@@ -171,6 +176,7 @@ class Instance:
 _instances: weakref.WeakValueDictionary[str, Instance] = weakref.WeakValueDictionary()
 _instances_lock = threading.Lock()
 _open_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_open_readers: weakref.WeakSet[Generator[object, None, None]] = weakref.WeakSet()
 _anonymous = itertools.count(1)
 
 
@@ -196,6 +202,9 @@ def _close_engines() -> None:
     """Close what the program left open, while Python can still call back."""
     for engine in list(_open_engines):
         engine.close()
+    # What Arrow holds outlives the interpreter, and DuckDB's module with it, which complains.
+    for batches in list(_open_readers):
+        batches.close()
 
 
 # --- results --------------------------------------------------------------------------------
@@ -215,6 +224,8 @@ class Result:
         self._failure: BaseException | None = None
         self._streams = columns is not None
         self._step = 1
+        #: The batches of an Arrow reader that was handed out, as long as someone has it.
+        self._reader: Callable[[], object] = lambda: None
 
     def fetch_one(self) -> Row | None:
         """Return the next row, or None. Rows are read ahead by at most one vector."""
@@ -228,28 +239,40 @@ class Result:
     def fetch_many(self, size: int) -> list[Row]:
         """Return the next `size` rows, fewer at the end."""
         if len(self._rows) < size and self._streams:
-            if not self._rows:
-                return self._fetch(size)
             self._read(size - len(self._rows))
         self._raise_failure()
-        return [self._rows.popleft() for _ in range(min(size, len(self._rows)))]
+        if size >= len(self._rows):
+            return self._take_rows()
+        return [self._rows.popleft() for _ in range(size)]
 
     def fetch_all(self) -> list[Row]:
         """Return all rows that are left."""
-        rows = list(self._rows)
-        self._rows.clear()
         if self._streams:
-            rows += self._fetch(None)
+            self._read(None)
+        if self._failure is not None:
+            self._rows.clear()  # they are not all
         self._raise_failure()
-        return rows
+        return self._take_rows()
 
     def arrow_table(self) -> pyarrow.Table:
         """Return the rows that are left as an Arrow table."""
-        return self._convert(lambda connection: connection.to_arrow_table())
+        return self._convert(_arrow_table)
 
     def arrow_reader(self, batch_size: int) -> pyarrow.RecordBatchReader:
-        """Return a reader over the rows that are left, in batches of `batch_size` rows."""
-        return self._convert(lambda connection: connection.to_arrow_reader(batch_size), lazy=True)
+        """Return a reader over the rows that are left, in batches of `batch_size` rows.
+
+        DuckDB 2.0's own reader copies the whole result first. This one reads as it goes, where
+        rows can become Arrow exactly, and its rows are buffered like any others.
+        """
+        import pyarrow
+
+        schema = arrow.exact_schema(self.columns or ())
+        if schema is None:
+            return self.arrow_table().to_reader(max_chunksize=batch_size)
+        batches = self._batches(schema, batch_size)
+        self._reader = weakref.ref(batches)
+        _open_readers.add(batches)
+        return pyarrow.RecordBatchReader.from_batches(schema, batches)
 
     def data_frame(self) -> pandas.DataFrame:
         """Return the rows that are left as a pandas DataFrame."""
@@ -257,107 +280,115 @@ class Result:
 
     def buffer(self) -> None:
         """Read what is left into memory, because the connection is wanted for something else."""
-        if self._streams:
-            try:
-                self._read(None)
-            except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised later
-                # It belongs to whoever reads these rows, not to the statement that comes now.
-                self._failure = failure
+        if not self._streams:
+            return
+        try:
+            self._read(None)
+        except (KeyboardInterrupt, exceptions.QueryInterrupted):
+            # It stops the statement that comes now, and these rows are not whole any more.
+            self._failure = exceptions.QueryInterrupted("reading the rows was interrupted")
+            raise
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised later
+            # It belongs to whoever reads these rows, not to the statement that comes now.
+            self._failure = failure
 
     def close(self) -> None:
-        """Drop what is left."""
-        self._rows.clear()
+        """Drop what is left, unless a reader that was handed out wants it."""
+        if self._reader() is None:
+            self._rows.clear()
+            self._end()
+
+    def abandon(self) -> None:
+        """End with the connection: a reader that wants what is left gets an error."""
+        if self._streams:
+            self._failure = exceptions.InterfaceError("the connection is closed")
         self._end()
 
-    def _read(self, size: int | None) -> None:
-        self._rows.extend(self._fetch(size))
+    def _batches(
+        self, schema: pyarrow.Schema, size: int
+    ) -> Generator[pyarrow.RecordBatch, None, None]:
+        while rows := self.fetch_many(size):
+            batch = arrow.record_batch(schema, rows)
+            if batch is not None:
+                yield batch
+            else:  # a value that only DuckDB can convert
+                table = _arrow_table(_scratch_result(self.columns or (), rows))
+                yield from table.cast(schema).to_batches()
 
-    def _fetch(self, size: int | None) -> list[Row]:
-        engine = self._engine
-        with engine.lock:
-            if not self._streams:  # another thread buffered it meanwhile
-                return []
-            try:
-                if size is None:
-                    rows: list[Row] = engine.run(engine.connection.fetchall, self.execution)
-                else:
-                    rows = engine.run(lambda: engine.connection.fetchmany(size), self.execution)
-            except BaseException:
-                self._end()
-                raise
-            if size is None or len(rows) < size:
-                self._end()
-            return rows
+    def _read(self, size: int | None) -> None:
+        with self._engine.lock:
+            if self._streams:  # another thread may have buffered it meanwhile
+                rows = self._run(_fetch(size))
+                self._rows.extend(rows)
+                if size is None or len(rows) < size:
+                    self._end()
+
+    def _run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        try:
+            return self._engine.run(lambda: work(self._engine.connection), self.execution)
+        except BaseException:
+            self._end()
+            raise
 
     def _end(self) -> None:
         self._streams = False
         self.execution.finish()
         self._engine.forget(self)
 
+    def _take_rows(self) -> list[Row]:
+        rows = list(self._rows)
+        self._rows.clear()
+        return rows
+
     def _raise_failure(self) -> None:
         if self._failure is not None and not self._rows:
             failure, self._failure = self._failure, None
             raise failure
 
-    def _convert(self, read: Callable[[duckdb.DuckDBPyConnection], T], lazy: bool = False) -> T:
-        engine = self._engine
-        with engine.lock:
+    def _convert(self, read: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self._engine.lock:
             if self._streams and not self._rows:
-                value = engine.run(lambda: read(engine.connection), self.execution)
-                if not lazy:
-                    self._end()
+                value = self._run(read)
+                self._end()
                 return value
-        self.buffer()
-        self._raise_failure()
-        rows = [self._rows.popleft() for _ in range(len(self._rows))]
-        return read(_scratch_result(self.columns or (), rows))
+        rows = self.fetch_all()
+        with _translated():
+            return read(_scratch_result(self.columns or (), rows))
+
+
+def _fetch(size: int | None) -> Callable[[duckdb.DuckDBPyConnection], list[Row]]:
+    if size is None:
+        return lambda connection: connection.fetchall()
+    return lambda connection: connection.fetchmany(size)
+
+
+def _arrow_table(connection: duckdb.DuckDBPyConnection) -> pyarrow.Table:
+    # DuckDB 2.0 warns that this copies the rows, and has no other way from a result that has
+    # begun. The filter stays: to take it back again is not safe with several threads.
+    warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
+    return connection.to_arrow_table()
 
 
 def _scratch_result(columns: Sequence[Column], rows: Sequence[Row]) -> duckdb.DuckDBPyConnection:
     """Return a connection whose pending result is `rows`, in DuckDB's types of `columns`.
 
     Rows that were buffered as Python objects go back through DuckDB, so that they become Arrow
-    or pandas just as they would have if nothing had come between.
+    or pandas just as they would have if nothing had come between; only the months of an INTERVAL
+    and the nanoseconds of a TIMESTAMP_NS are not in the Python objects any more.
     """
-    names = [f"c{i}" for i in range(len(columns))]
     scratch = duckdb.connect()
-    with _translated():
-        if rows:
-            scratch.register("rows", arrow_rows(rows))
-            source = "rows"
-        else:
-            source = (
-                f"(VALUES ({', '.join(['NULL'] * len(names))})) AS t({', '.join(names)}) LIMIT 0"
-            )
-        shown = (
-            f"{name}::{c.type_code} AS {quote_name(c.name)}"
-            for name, c in zip(names, columns, strict=True)
-        )
-        return scratch.execute(f"SELECT {', '.join(shown)} FROM {source}")
-
-
-def arrow_rows(rows: Sequence[Sequence[Any]]) -> pyarrow.Table:
-    """Turn Python rows into an Arrow table, whose columns are named c0, c1 and so on.
-
-    Raises:
-        pyarrow.ArrowInvalid, pyarrow.ArrowTypeError: a column mixes types, or has one that
-            Arrow does not know.
-    """
-    import pyarrow as pa
-
-    def arrow_column(values: tuple[Any, ...]) -> pyarrow.Array:
-        try:
-            return pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            # UUID and integers beyond 64 bits are text to Arrow; DuckDB casts them back.
-            if not all(v is None or type(v).__name__ in ("UUID", "int") for v in values):
-                raise
-            return pa.array([None if v is None else str(v) for v in values])
-
-    columns = list(zip(*rows, strict=True))
-    return pa.table(
-        [arrow_column(c) for c in columns], names=[f"c{i}" for i in range(len(columns))]
-    )
+    shown, parameters = [], []
+    by_column: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else [()] * len(columns)
+    for described, values in zip(columns, by_column, strict=True):
+        kind = described.type_code
+        zones = (getattr(getattr(value, "tzinfo", None), "zone", None) for value in values)
+        if zone := next(filter(None, zones), None):
+            scratch.execute(f"SET TimeZone = {quote_text(zone)}")
+        # No Python object becomes one of the other time stamps.
+        portable = re.sub(r"\bTIMESTAMP_(S|MS|NS)\b", "TIMESTAMP", kind)
+        parameters.append(duckdb.Value(list(values), duckdb.sqltype(f"{portable}[]")))
+        shown.append(f"unnest(${len(parameters)})::{kind} AS {quote_name(described.name)}")
+    return scratch.execute(f"SELECT {', '.join(shown)}", parameters)
 
 
 # --- the connection -------------------------------------------------------------------------
@@ -386,7 +417,8 @@ class Engine:
         self.in_transaction = False
         #: The runs of model statements, which `interrupt` must reach outside DuckDB too.
         self.running: set[Execution] = set()
-        self._pending: Result | None = None
+        #: Weak: what nobody can read any more need not be buffered.
+        self._pending: Callable[[], Result | None] = lambda: None
         self._executor: ThreadPoolExecutor | None = None
         self._execution: Execution | None = None
         self._number = self.instance.add(self)
@@ -405,29 +437,35 @@ class Engine:
                 # Another connection to the same instance has registered it already.
                 with contextlib.suppress(duckdb.CatalogException):
                     self._register(function)
-        if "default_transaction_invalidation_policy" not in config:
-            # A name that cannot be resolved must not cost a transaction: the lowering asks
-            # DuckDB for columns that need not exist.
-            self.connection.execute(
-                "SET GLOBAL default_transaction_invalidation_policy ="
-                " 'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'"
-            )
-        # DuckDB tells its progress (-1: planning) only where the bar is on; it is not shown.
-        self.connection.execute("SET enable_progress_bar = true")
-        self.connection.execute("SET enable_progress_bar_print = false")
+        # A name that cannot be resolved must not cost a transaction: the lowering asks DuckDB for
+        # columns that need not exist. DuckDB tells its progress (-1: planning) only where the
+        # bar is on; it is not shown.
+        policy = "'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'"
+        wanted = {
+            "GLOBAL default_transaction_invalidation_policy": policy,
+            "enable_progress_bar": "true",
+            "enable_progress_bar_print": "false",
+        }
+        for setting, value in wanted.items():
+            # A configuration that the user locked stays: planning is then taken for running.
+            if setting.split()[-1] not in config:
+                with contextlib.suppress(duckdb.InvalidInputException):
+                    self.connection.execute(f"SET {setting} = {value}")
         for function in functions:
             self._create_macro(function)
 
     def _register(self, function: Function) -> None:
         types = [*function.parameters.values(), *function.optional.values(), "BIGINT"]
+        callback = self.instance.callback(function)
         self.connection.create_function(
             function.internal_name,
-            self.instance.callback(function),
+            callback,
             [duckdb.sqltype(t) for t in types],
             duckdb.sqltype(function.returns),
             type=PythonUDFType.ARROW,
             null_handling=FunctionNullHandling.SPECIAL,
         )
+        self.instance.kept.append(callback)
 
     def _create_macro(self, function: Function) -> None:
         names = [*function.parameters, *function.optional]
@@ -482,15 +520,15 @@ class Engine:
         rowcount = self.connection.rowcount
         result = Result(self, self._columns(last, rowcount), rowcount, run)
         if result.columns is not None:
-            self._pending = result
+            self._pending = weakref.ref(result)
         return result
 
     def _execute_one(
         self, statement: duckdb.Statement, parameters: Parameters, run: Execution
     ) -> None:
         transacts = statement.type is _Type.TRANSACTION
-        if not (self.autocommit or self.in_transaction or transacts):
-            self.begin()
+        if not transacts:
+            self._open_transaction()
         try:
             self.run(lambda: self.connection.execute(statement, parameters), run)
         except exceptions.Error:
@@ -518,17 +556,21 @@ class Engine:
         Python handles signals in the main thread, between its own instructions: a main thread
         inside DuckDB would not see Ctrl-C until the query ends. So it waits beside the work.
         """
+        if self.in_transaction:
+            # An error while planning would end the transaction, though DuckDB forgives it.
+            execution.may_fold = True
         with _translated(execution):
             if threading.current_thread() is not threading.main_thread():
                 return work()
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="thanosql")
-            future = self._executor.submit(work)
             try:
-                return future.result()
+                return self._executor.submit(work).result()
             except KeyboardInterrupt:
                 self.interrupt()
-                future.exception()
+                # The one thread is free again when what it was at has ended, whichever moment
+                # of the line above was interrupted.
+                self._executor.submit(int).result()
                 raise
 
     def interrupt(self) -> None:
@@ -540,14 +582,14 @@ class Engine:
 
     def settle(self) -> None:
         """Buffer what the pending result has left: the connection is wanted."""
-        if self._pending is not None:
-            self._pending.buffer()
-            self._pending = None
+        pending, self._pending = self._pending(), lambda: None
+        if pending is not None:
+            pending.buffer()
 
     def forget(self, result: Result) -> None:
-        """Note that a result has ended."""
-        if self._pending is result:
-            self._pending = None
+        """Do not buffer `result` any more."""
+        if self._pending() is result:
+            self._pending = lambda: None
 
     def columns_of(self, query: str, parameters: Parameters = None) -> tuple[Column, ...] | None:
         """Return the columns of a query, without running it; None where it cannot be bound."""
@@ -579,7 +621,7 @@ class Engine:
     def execute_each(self, sql: str, rows: Sequence[Any]) -> int:
         """Run one statement for each row of parameters, all or none; return the rows changed."""
         with self.lock:
-            owned = not self.in_transaction
+            owned = self.autocommit and not self.in_transaction
             if owned:
                 self.begin()
             try:
@@ -587,6 +629,8 @@ class Engine:
             except BaseException:
                 if owned:
                     self.rollback()
+                else:
+                    self._fail_transaction()
                 raise
             if owned:
                 self.commit()
@@ -596,17 +640,36 @@ class Engine:
         """Run an INSERT that reads `rows` from the relation `ROWS_VIEW`; return how many."""
         with self.lock:
             self.settle()
+            self._open_transaction()
             run = self._execution = self.new_execution()
 
             def insert() -> int:
+                # What a cursor closed without reading to the end is still open in DuckDB; a
+                # statement ends it, a registration refuses.
+                self.connection.execute("SELECT 1").fetchall()
                 self.connection.register(ROWS_VIEW, rows)
                 try:
                     self.connection.execute(sql)
                     return self.connection.rowcount
                 finally:
-                    self.connection.unregister(ROWS_VIEW)
+                    # A transaction that has failed refuses this too; its rollback does it then.
+                    with contextlib.suppress(duckdb.TransactionException):
+                        self.connection.unregister(ROWS_VIEW)
 
             return self.run(insert, run)
+
+    def _fail_transaction(self) -> None:
+        """Leave the user's transaction with nothing to do but its rollback.
+
+        DuckDB has no savepoints to go back to, and by far not every error ends a transaction.
+        """
+        with contextlib.suppress(exceptions.Error):
+            self.execute("SELECT error('a batch failed')").fetch_all()
+
+    def _open_transaction(self) -> None:
+        """Begin PEP 249's implicit transaction, unless each statement commits by itself."""
+        if not (self.autocommit or self.in_transaction):
+            self.begin()
 
     def begin(self) -> None:
         """Begin a transaction.
@@ -638,8 +701,8 @@ class Engine:
         """Close the connection; an open transaction is rolled back."""
         with self.lock:
             _open_engines.discard(self)
-            if self._pending is not None:
-                self._pending.close()
+            if (pending := self._pending()) is not None:
+                pending.abandon()
             self.connection.close()
             self.instance.remove(self._number)
             if self._executor is not None:

@@ -3,6 +3,7 @@
     <workspace>/models/<name>/versions/3/     one immutable version: weights, vocabulary, facts
                               current         the version in force: `{"version": 3, ...}`
     <workspace>/staging/<random>/             a version that is being written
+    <workspace>/locks/<name>.lock             held while a version comes into force, or all go
 
 A version is written under `staging`, and becomes one of the model's by a rename; it comes into
 force by the atomic replacement of `current`. A process that dies in between leaves a folder in
@@ -19,6 +20,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 FACTS = "thanosql.json"
+#: File systems take 255 bytes, and the lock's name is longer than the folder's.
+LONGEST_NAME = 240
+#: A lock file is there an instant before it is held.
+LOCK_SETTLES_S = 60
 _VERSIONED = re.compile(r"(.+)@(\d+)\Z", re.DOTALL)
 
 
@@ -68,6 +74,7 @@ class Registry:
     def __init__(self, folder: Path, bundled: Mapping[str, Version]) -> None:
         self._models = folder / "models"
         self._staging = folder / "staging"
+        self._locks = folder / "locks"
         self._bundled = bundled
 
     def resolve(self, name: str) -> Version:
@@ -115,6 +122,8 @@ class Registry:
             ModelExists: the name is taken and `overwrite` is not set.
             ProgrammingError: the name is empty or ends like a version.
         """
+        if len(self._folder(name).name) > LONGEST_NAME:
+            raise ProgrammingError(f"the name '{name[:20]}…' is too long for a file system")
         if not name.strip() or _VERSIONED.match(name):
             raise ProgrammingError(
                 f"'{name}' cannot name a model: a name is not empty and does not end in @<number>"
@@ -141,8 +150,11 @@ class Registry:
 
     def sweep(self) -> None:
         """Remove what writers that died left in `staging`."""
-        for folder in self._staging.iterdir():
-            if folder.suffix == ".lock":
+        for path in list(self._staging.iterdir()):
+            folder = path.with_suffix("")
+            # A lock without its folder is of a writer that died while it published, unless the
+            # lock is just being taken.
+            if folder != path and (folder.exists() or not _has_settled(path)):
                 continue
             with contextlib.suppress(TimeoutError), _locked(_lock_of(folder), timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -160,9 +172,10 @@ class Registry:
         """
         folder = self._folder(name)
         versions = folder / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / "lock"):
+        self.require_free(name, overwrite=True)
+        with self._naming(name):
             self.require_free(name, overwrite)
+            versions.mkdir(parents=True, exist_ok=True)
             number = 1 + max((int(v.name) for v in versions.iterdir()), default=0)
             created = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
             complete = {"name": name, "version": number, "created_utc": created, **facts}
@@ -178,14 +191,21 @@ class Registry:
         Raises:
             ModelNotFound: there is no such model in the workspace.
         """
-        folder = self._folder(name)
         if not self.exists(name):
             self._raise_not_found(name, self.names())
         self._staging.mkdir(parents=True, exist_ok=True)
-        # One rename takes the model away whole; what follows is only tidying.
         grave = self._staging / uuid.uuid4().hex
-        folder.rename(grave)
+        with self._naming(name):
+            if not self.exists(name):  # another one was faster
+                self._raise_not_found(name, self.names())
+            # One rename takes the model away whole; what follows is only tidying.
+            self._folder(name).rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+    def _naming(self, name: str) -> BaseFileLock:
+        """Return the lock of a name; it lies outside the folder that a delete renames."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        return _locked(self._locks / f"{self._folder(name).name}.lock")
 
     def _folder(self, name: str) -> Path:
         """Return a model's folder; the name is folded, and safe as a file name."""
@@ -238,6 +258,13 @@ def _locked(path: Path, timeout: float = -1) -> BaseFileLock:
     from filelock import FileLock
 
     return FileLock(path, timeout=timeout)
+
+
+def _has_settled(lock: Path) -> bool:
+    try:
+        return time.time() - lock.stat().st_mtime > LOCK_SETTLES_S
+    except FileNotFoundError:
+        return False
 
 
 def _lock_of(folder: Path) -> Path:

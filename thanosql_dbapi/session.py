@@ -110,15 +110,19 @@ class Execution:
         """Count `items` more inputs that a model is asked for."""
         with self.lock:
             self._asked += items
+            self._show()
 
     def advance(self, items: int, seconds: float) -> None:
         """Show that a model is done with `items` more inputs, of `seconds` of media in all."""
         with self.lock:
-            if self._bar is None:
-                self._bar = self.session.progress.bar("predict", "rows")
             self._done += items
             self._seconds += seconds
-            self._bar.update(self._done, self._asked, audio_seconds=self._seconds)
+            self._show()
+
+    def _show(self) -> None:
+        if self._bar is None:
+            self._bar = self.session.progress.bar("predict", "rows")
+        self._bar.update(self._done, self._asked, audio_seconds=self._seconds)
 
     def finish(self) -> None:
         """End what the run showed."""

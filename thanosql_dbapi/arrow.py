@@ -1,0 +1,208 @@
+"""Between Python's rows and Arrow's columns, where nothing is lost on the way.
+
+Types here are DuckDB's names. What has no exact counterpart is refused by None, and DuckDB
+itself then does the conversion: this module does not know DuckDB.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+from .types import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Values: TypeAlias = Sequence[Any]
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)\Z")
+
+
+# --- results: rows of known types -----------------------------------------------------------
+
+
+def exact_schema(columns: Sequence[Column]) -> pa.Schema | None:
+    """Return the Arrow schema of result columns; None where a type would lose on the way.
+
+    An INTERVAL of months and a TIMESTAMP_NS do not survive as Python objects, nested types can
+    hold them, and the Arrow types of UUID, HUGEINT and others are for DuckDB to choose.
+    """
+    import pyarrow as pa
+
+    types = [_exact_type(column.type_code) for column in columns]
+    if None in types:
+        return None
+    return pa.schema([(column.name, t) for column, t in zip(columns, types, strict=True)])
+
+
+def _exact_type(type_code: str) -> pa.DataType | None:
+    import pyarrow as pa
+
+    if decimal := _DECIMAL.match(type_code):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    return {
+        "BOOLEAN": pa.bool_(),
+        "TINYINT": pa.int8(),
+        "SMALLINT": pa.int16(),
+        "INTEGER": pa.int32(),
+        "BIGINT": pa.int64(),
+        "UTINYINT": pa.uint8(),
+        "USMALLINT": pa.uint16(),
+        "UINTEGER": pa.uint32(),
+        "UBIGINT": pa.uint64(),
+        "FLOAT": pa.float32(),
+        "DOUBLE": pa.float64(),
+        "VARCHAR": pa.string(),
+        "BLOB": pa.binary(),
+        "DATE": pa.date32(),
+        "TIME": pa.time64("us"),
+        "TIMESTAMP": pa.timestamp("us"),
+    }.get(type_code)
+
+
+def record_batch(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.RecordBatch | None:
+    """Turn rows into a batch of `schema`; None where a value is out of Arrow's range."""
+    import pyarrow as pa
+
+    try:
+        arrays = [pa.array([row[i] for row in rows], f.type) for i, f in enumerate(schema)]
+        return pa.record_batch(arrays, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return None
+
+
+# --- parameters: values of whatever types ---------------------------------------------------
+
+
+def parameter_columns(
+    columns: Sequence[Values],
+) -> tuple[pa.Table, list[str | None]] | None:
+    """Turn columns of parameters into an Arrow table of c0, c1, … and the types to cast them to.
+
+    None where DuckDB, given the values one by one, might take them for something else: a column
+    of mixed types, say, whose texts in a VARCHAR would come out otherwise.
+    """
+    import pyarrow as pa
+
+    arrays, casts = [], []
+    for values in columns:
+        found = _parameters(values)
+        if found is None:
+            return None
+        arrays.append(found[0])
+        casts.append(found[1])
+    return pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))]), casts
+
+
+def _parameters(values: Values) -> tuple[pa.Array, str | None] | None:
+    import pyarrow as pa
+
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.nulls(len(values)), None
+    convert = _CONVERTERS.get(kinds.pop())
+    if kinds or convert is None:
+        return None
+    try:
+        return convert(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError):
+        return None
+
+
+def _simple(type_name: str) -> Callable[[Values], tuple[pa.Array, None]]:
+    def convert(values: Values) -> tuple[pa.Array, None]:
+        import pyarrow as pa
+
+        return pa.array(values, pa.type_for_alias(type_name)), None
+
+    return convert
+
+
+def _integers(values: Values) -> tuple[pa.Array, str | None] | None:
+    import pyarrow as pa
+
+    present = [v for v in values if v is not None]
+    low, high = min(present), max(present)
+    # As DuckDB types them, one by one: INTEGER, then BIGINT, then HUGEINT.
+    for bits, kind in ((31, pa.int32()), (63, pa.int64())):
+        if -(1 << bits) <= low and high < 1 << bits:
+            return pa.array(values, kind), None
+    if low > -(1 << 127) and high < 1 << 127:
+        return pa.array([None if v is None else str(v) for v in values]), "HUGEINT"
+    return None
+
+
+def _decimals(values: Values) -> tuple[pa.Array, None] | None:
+    import pyarrow as pa
+
+    scales = {v.as_tuple().exponent for v in values if v is not None}
+    # DuckDB gives each its own scale; 1.5 beside 2.25 would become 1.50. NaN's is a letter.
+    scale = scales.pop()
+    if scales or not isinstance(scale, int) or scale > 0:
+        return None
+    return pa.array(values), None
+
+
+def _timestamps(values: Values) -> tuple[pa.Array, None] | None:
+    import pyarrow as pa
+
+    aware = {v.tzinfo is not None for v in values if v is not None}
+    if len(aware) > 1:
+        return None
+    return pa.array(values, pa.timestamp("us", "UTC" if aware.pop() else None)), None
+
+
+def _times(values: Values) -> tuple[pa.Array, None] | None:
+    import pyarrow as pa
+
+    if any(v is not None and v.tzinfo is not None for v in values):
+        return None
+    return pa.array(values, pa.time64("us")), None
+
+
+def _intervals(values: Values) -> tuple[pa.Array, None]:
+    import pyarrow as pa
+
+    parts = [
+        None if v is None else (0, v.days, (v.seconds * 1_000_000 + v.microseconds) * 1000)
+        for v in values
+    ]
+    return pa.array(parts, pa.month_day_nano_interval()), None
+
+
+def _uuids(values: Values) -> tuple[pa.Array, str]:
+    import pyarrow as pa
+
+    return pa.array([None if v is None else str(v) for v in values]), "UUID"
+
+
+def _lists(values: Values) -> tuple[pa.Array, None] | None:
+    """Convert flat lists of one type, embeddings for one."""
+    import pyarrow as pa
+
+    kinds = {type(item) for value in values if value is not None for item in value}
+    kinds -= {type(None)}
+    if len(kinds) != 1 or not kinds <= {int, float, str, bool}:
+        return None
+    return pa.array(values), None
+
+
+_CONVERTERS: dict[type, Callable[[Values], tuple[pa.Array, str | None] | None]] = {
+    bool: _simple("bool"),
+    int: _integers,
+    float: _simple("float64"),
+    str: _simple("string"),
+    bytes: _simple("binary"),
+    dt.date: _simple("date32"),
+    dt.datetime: _timestamps,
+    dt.time: _times,
+    dt.timedelta: _intervals,
+    Decimal: _decimals,
+    UUID: _uuids,
+    list: _lists,
+}
