@@ -404,6 +404,7 @@ def test_completion_outlives_a_failed_transaction(connection: Connection) -> Non
     with pytest.raises(thanosql_dbapi.IntegrityError):
         connection.execute("INSERT INTO k VALUES (1)")
     assert read_names(connection, names) == names
+    connection.rollback()
 
 
 def test_history_is_where_the_environment_says(

@@ -418,3 +418,28 @@ def test_a_temporary_workspace_goes_with_the_process(tmp_path: Path) -> None:
     assert complained == ""
     assert Path(printed.strip()).parent == tmp_path
     assert not Path(printed.strip()).exists()
+
+
+def test_a_commit_after_an_error_that_ended_the_transaction_says_so() -> None:
+    with thanosql_dbapi.connect() as connection:
+        connection.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+        connection.begin()
+        connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(thanosql_dbapi.IntegrityError):
+            connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(thanosql_dbapi.OperationalError, match="nothing of it was committed"):
+            connection.commit()
+        connection.begin()
+        connection.execute("INSERT INTO t VALUES (2)")
+        with pytest.raises(thanosql_dbapi.ProgrammingError):
+            connection.execute("SELECT * FROM nowhere")
+        connection.commit()
+        assert connection.execute("FROM t").fetchall() == [(2,)]
+
+
+def test_what_ran_before_a_constant_in_a_values_list_runs_once(echo: object) -> None:
+    with thanosql_dbapi.connect() as connection:
+        connection.execute("CREATE TABLE t (i INTEGER)")
+        with pytest.raises(thanosql_dbapi.ModelNotFound):
+            connection.execute("INSERT INTO t VALUES (1); VALUES (thanosql_predict('m', 'a'))")
+        assert connection.execute("FROM t").fetchall() == [(1,)]

@@ -11,7 +11,7 @@ import pytest
 
 import thanosql_dbapi
 from thanosql_dbapi import Connection, ThanoSQLSyntaxError, exceptions
-from thanosql_dbapi.engine import _translated
+from thanosql_dbapi.engine.errors import translated
 
 TREE = {
     "Warning": "Exception",
@@ -91,6 +91,7 @@ def test_duckdbs_errors_become_pep_249s(sql: str, error: str, theirs: str) -> No
         assert type(caught.value) is getattr(thanosql_dbapi, error)
         assert type(caught.value.__cause__) is getattr(duckdb, theirs)
         assert str(caught.value) == str(caught.value.__cause__)
+        db.rollback()
 
 
 def test_each_class_of_duckdb_has_a_class_of_ours() -> None:
@@ -101,7 +102,7 @@ def test_each_class_of_duckdb_has_a_class_of_ours() -> None:
     ]
     assert len(theirs) > 20
     for found in theirs:
-        with pytest.raises(exceptions.Error) as caught, _translated():
+        with pytest.raises(exceptions.Error) as caught, translated():
             raise found("why")
         ours = type(caught.value)
         if issubclass(found, duckdb.InterruptException):
@@ -113,7 +114,7 @@ def test_each_class_of_duckdb_has_a_class_of_ours() -> None:
 
 
 def test_what_is_not_duckdbs_passes_through() -> None:
-    with pytest.raises(KeyError), _translated():
+    with pytest.raises(KeyError), translated():
         raise KeyError("mine")
 
 

@@ -19,7 +19,7 @@ SOURCES = sorted([*PACKAGE.rglob("*.py"), *(HOUSE / "sqlalchemy_dialect").rglob(
 
 #: Where a package may be imported: a module or a folder, from the top of the house.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
-    "duckdb": ("thanosql_dbapi/engine.py",),
+    "duckdb": ("thanosql_dbapi/engine/",),
     "torch": ("thanosql_dbapi/models/",),
     "transformers": ("thanosql_dbapi/models/",),
     "torchaudio": ("thanosql_dbapi/models/",),
@@ -46,7 +46,7 @@ LAYERS = (
     ("workspace",),
     ("session",),
     ("functions",),
-    ("engine",),
+    ("engine.",),
     ("lowering",),
     ("relations.",),
     ("commands.",),

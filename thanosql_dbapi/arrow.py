@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Values: TypeAlias = Sequence[Any]
 
+_WIDEST_DECIMAL = 38  # digits, of both DuckDB and Arrow
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)\Z")
 
 
@@ -145,7 +146,13 @@ def _decimals(values: Values) -> tuple[pa.Array, None] | None:
     scale = scales.pop()
     if scales or not isinstance(scale, int) or scale > 0:
         return None
-    return pa.array(values), None
+    found = pa.array(values)
+    if found.type.precision > found.type.scale:
+        return found, None
+    # A type without a digit before the point writes 0.25 as .25, as DuckDB itself never does.
+    if found.type.scale >= _WIDEST_DECIMAL:
+        return None
+    return pa.array(values, pa.decimal128(found.type.scale + 1, found.type.scale)), None
 
 
 def _timestamps(values: Values) -> tuple[pa.Array, None] | None:

@@ -107,7 +107,7 @@ def write_bad_sources(folder: Path) -> None:
     ("sql", "error", "message"),
     [
         ("COPY calls OPTIONS () FROM 'more.csv'", ProgrammingError, "if_exists='replace'"),
-        ("COPY calls OPTIONS (if_exists='fail') FROM 'more.csv'", ProgrammingError, "exists already"),
+        ("COPY calls OPTIONS (if_exists='fail') FROM 'more.csv'", ProgrammingError, "exists"),
         ("COPY calls OPTIONS (if_exists='drop') FROM 'more.csv'", OptionError,
          "'fail' or 'replace' or 'append'"),
         ("COPY calls OPTIONS (overwrite='yes') FROM 'more.csv'", OptionError, "True or False"),

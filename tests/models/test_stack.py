@@ -11,8 +11,8 @@ import thanosql_dbapi
 from thanosql_dbapi.assets import RECORDINGS
 from thanosql_dbapi.models import stack
 with thanosql_dbapi.connect(root=RECORDINGS, progress=False) as connection:
-    sql = "SELECT count(predicted) FROM (PREDICT USING voice_tiny AS SELECT 'test_01.flac' AS audio)"
-    print(connection.execute(sql).fetchone(), stack.torchaudio())
+    sql = "PREDICT USING voice_tiny AS SELECT 'test_01.flac' AS audio"
+    print(len(connection.execute(sql).fetchall()), stack.torchaudio())
 """
 
 
@@ -27,4 +27,4 @@ def test_a_broken_torchaudio_harms_nobody(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    assert finished.stdout == "(1,) None\n", finished.stderr
+    assert finished.stdout == "1 None\n", finished.stderr

@@ -204,7 +204,7 @@ def test_the_same_training_gives_the_same_weights(connection: Connection) -> Non
     ("query", "error", "message"),
     [
         ("SELECT '0.wav' AS audio_path, '...' AS text", DataError, "row 1: '0.wav': no letter"),
-        ("SELECT '0.wav' AS audio_path, NULL AS text", DataError, "row 1: the column 'text' is None"),
+        ("SELECT '0.wav' AS audio_path, NULL AS text", DataError, "row 1: .*'text' is None"),
         ("SELECT '0.wav' AS audio_path, 5 AS text", DataError, "'text' is 5, not a text"),
         ("FROM calls UNION ALL SELECT 'x.wav', 'hey'", MediaError, "row 9: 'x.wav': no such file"),
         ("SELECT '0.wav' AS audio_path, repeat('what a long story ', 20) AS text", DataError,
@@ -310,7 +310,7 @@ def test_weights_without_a_head_are_no_recogniser(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("sql", "error", "message"),
     [
-        ("BUILD MODEL m USING Wav2Vec2en AS FROM calls", ModelNotFound, "Did you mean 'Wav2Vec2En'"),
+        ("BUILD MODEL m USING Wav2Vec2en AS FROM calls", ModelNotFound, "mean 'Wav2Vec2En'"),
         ("BUILD MODEL m USING ConvNeXt_Tiny AS FROM calls", NotSupportedError, "Wav2Vec2Tiny"),
         ("GET THANOSQL MODEL whisper_s AS m", NotSupportedError, "these are: Wav2Vec2En"),
         ("GET THANOSQL MODEL wav2vec AS m", ModelNotFound, "Did you mean 'wav2vec2'"),

@@ -13,11 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlglot import TokenType
-
 from ..connection import Connection, connect
 from ..exceptions import Error, OperationalError, QueryInterrupted
-from ..language.tokens import Unreadable, tokenise
+from ..language.tokens import SEMICOLON, Unreadable, tokenise
 from .screen import Screen
 
 #: The name of standard input among the scripts.
@@ -95,7 +93,7 @@ def pieces(text: str) -> Iterator[Piece]:
         return
     start = end = None
     for token in tokens:
-        if token.kind is TokenType.SEMICOLON:
+        if token.kind is SEMICOLON:
             if start is not None and end is not None:
                 yield _piece(text, start, end, ended=True)
             start = end = None

@@ -17,6 +17,7 @@ from sqlglot.errors import TokenError
 from .verbs import FOLLOWERS
 
 VERB = TokenType.MODEL  # the enum is closed; nothing in DuckDB's own language maps to this member
+SEMICOLON = TokenType.SEMICOLON
 STRINGS = frozenset(
     {
         TokenType.STRING,

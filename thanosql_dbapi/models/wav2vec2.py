@@ -144,7 +144,7 @@ def _load(
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
     try:
-        model, loading = Wav2Vec2ForCTC.from_pretrained(
+        loaded: Any = Wav2Vec2ForCTC.from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,
@@ -160,6 +160,7 @@ def _load(
         ) from error
     # transformers would fill what is missing with random numbers, and only log it. The mask's
     # embedding is used in training alone, and some published models lack it.
+    model, loading = loaded
     missing = sorted(set(loading["missing_keys"]) - {"wav2vec2.masked_spec_embed"})
     if missing:
         raise OperationalError(

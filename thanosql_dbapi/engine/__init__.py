@@ -1,0 +1,13 @@
+"""Embedded DuckDB: the only room that imports it.
+
+It opens databases, runs SQL, hands out results and registers the functions that DuckDB calls
+back. It does not know ThanoSQL: what reaches it is plain DuckDB SQL.
+"""
+
+from __future__ import annotations
+
+from .engine import ROWS_VIEW, Engine, Parameters
+from .instances import Function
+from .results import Result, Row
+
+__all__ = ["ROWS_VIEW", "Engine", "Function", "Parameters", "Result", "Row"]

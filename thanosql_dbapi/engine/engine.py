@@ -1,0 +1,397 @@
+"""The connection to DuckDB: it runs SQL, one statement at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import duckdb
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from .. import exceptions
+from ..session import Execution, FoldingRefused, Session
+from ..types import Column, column
+from .errors import translated
+from .instances import Function, instance_of, open_engines
+from .results import Result
+
+if TYPE_CHECKING:
+    import pyarrow
+
+T = TypeVar("T")
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+
+#: The relation that an `insert_rows` statement reads.
+ROWS_VIEW = "__thanosql_rows"
+
+_Type = duckdb.StatementType
+
+#: Statements that never return rows of the user's, whatever DuckDB reports.
+_WITHOUT_ROWS = frozenset(
+    {_Type.CREATE, _Type.CREATE_FUNC, _Type.DROP, _Type.ALTER, _Type.TRANSACTION, _Type.SET}
+    | {_Type.VARIABLE_SET, _Type.ATTACH, _Type.DETACH, _Type.LOAD, _Type.PREPARE, _Type.EXPORT}
+    | {_Type.COPY_DATABASE, _Type.VACUUM}
+)
+
+#: What DuckDB reports where a PRAGMA, CALL or CHECKPOINT has no rows.
+_SUCCESS = (column("Success", "BOOLEAN"),)
+
+_LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
+
+
+class Engine:
+    """One DuckDB connection: it runs a statement at a time, and holds one pending result."""
+
+    def __init__(
+        self,
+        database: str,
+        *,
+        read_only: bool,
+        config: Mapping[str, Any],
+        functions: Sequence[Function],
+    ) -> None:
+        # The key is taken first: closing the last connection ends DuckDB's instance, and the
+        # instance object lives exactly as long, held by the functions registered in it.
+        self.instance = instance_of(database)
+        with translated():
+            self.connection = duckdb.connect(database, read_only=read_only, config=dict(config))
+        self.lock = threading.RLock()
+        self.session: Session | None = None
+        self.autocommit = True
+        #: DuckDB does not tell whether a transaction is open, so each BEGIN and COMMIT is noted.
+        self.in_transaction = False
+        #: Whether an error was met since a transaction began, which may have ended it.
+        self._doubtful = False
+        #: The runs of model statements, which `interrupt` must reach outside DuckDB too.
+        self.running: set[Execution] = set()
+        #: Weak: what nobody can read any more need not be buffered.
+        self._pending: Callable[[], Result | None] = lambda: None
+        self._executor: ThreadPoolExecutor | None = None
+        self._execution: Execution | None = None
+        self._number = self.instance.add(self)
+        try:
+            with translated():
+                self._prepare(functions, config)
+        except BaseException:
+            self.connection.close()
+            self.instance.remove(self._number)
+            raise
+        open_engines.add(self)
+
+    def _prepare(self, functions: Sequence[Function], config: Mapping[str, Any]) -> None:
+        with self.instance.lock:
+            for function in functions:
+                # Another connection to the same instance has registered it already.
+                with contextlib.suppress(duckdb.CatalogException):
+                    self._register(function)
+        # A name that cannot be resolved must not cost a transaction: the lowering asks DuckDB for
+        # columns that need not exist. DuckDB tells its progress (-1: planning) only where the
+        # bar is on; it is not shown.
+        policy = "'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'"
+        wanted = {
+            "GLOBAL default_transaction_invalidation_policy": policy,
+            "enable_progress_bar": "true",
+            "enable_progress_bar_print": "false",
+        }
+        for setting, value in wanted.items():
+            # A configuration that the user locked stays: planning is then taken for running.
+            if setting.split()[-1] not in config:
+                with contextlib.suppress(duckdb.InvalidInputException):
+                    self.connection.execute(f"SET {setting} = {value}")
+        for function in functions:
+            self._create_macro(function)
+
+    def _register(self, function: Function) -> None:
+        types = [*function.parameters.values(), *function.optional.values(), "BIGINT"]
+        callback = self.instance.callback(function)
+        self.connection.create_function(
+            function.internal_name,
+            callback,
+            [duckdb.sqltype(t) for t in types],
+            duckdb.sqltype(function.returns),
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
+        self.instance.kept.append(callback)
+
+    def _create_macro(self, function: Function) -> None:
+        names = [*function.parameters, *function.optional]
+        declared = [*function.parameters, *(f"{name} := NULL" for name in function.optional)]
+        arguments = ", ".join([*names, str(self._number)])
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP MACRO {function.name}({', '.join(declared)})"
+            f" AS {function.internal_name}({arguments})"
+        )
+
+    @property
+    def execution(self) -> Execution:
+        """The run that DuckDB is busy with."""
+        if self._execution is None:
+            self._execution = self.new_execution()
+        return self._execution
+
+    def new_execution(self) -> Execution:
+        """Return a new run on this connection."""
+        if self.session is None:
+            raise exceptions.InternalError("a function was called before the connection was open")
+        connection = self.connection
+        return Execution(self.session, lambda: connection.query_progress() < 0)
+
+    def execute(
+        self, sql: str, parameters: Parameters = None, run: Execution | None = None
+    ) -> Result:
+        """Run DuckDB SQL, of one statement or several; the result is the last one's.
+
+        Raises:
+            Error: DuckDB's error, translated, or what a function of ours raised.
+        """
+        with self.lock:
+            self.settle()
+            run = self._execution = run or self.new_execution()
+            statements = self.run(lambda: self.connection.extract_statements(sql), run)
+            if not statements:
+                return Result(self, None, -1, run)
+            for statement in statements[:-1]:
+                self._execute_one(statement, None, run)
+            last = statements[-1]
+            self._execute_one(last, parameters, run)
+            rowcount = self.connection.rowcount
+            result = Result(self, self._columns(last, rowcount), rowcount, run)
+            if result.columns is not None:
+                self._pending = weakref.ref(result)
+            return result
+
+    def _execute_one(
+        self, statement: duckdb.Statement, parameters: Parameters, run: Execution
+    ) -> None:
+        transacts = statement.type is _Type.TRANSACTION
+        if not transacts:
+            self._open_transaction()
+
+        def work() -> object:
+            return self.connection.execute(statement, parameters)
+
+        try:
+            try:
+                self.run(work, run)
+            except FoldingRefused:
+                # VALUES lists are evaluated while planning, and no error is forgiven there.
+                run.may_fold, run.failure = True, None
+                self.run(work, run)
+        except exceptions.Error:
+            if transacts and not _begins(statement.query):
+                self.in_transaction = False
+            raise
+        if transacts:
+            self.in_transaction = _begins(statement.query)
+
+    def _columns(self, statement: duckdb.Statement, rowcount: int) -> tuple[Column, ...] | None:
+        """Describe the pending result; None where DuckDB only says `Count` or `Success`."""
+        described = self.connection.description
+        if described is None or rowcount >= 0:
+            return None
+        columns = tuple(column(name, str(type_)) for name, type_, *_ in described)
+        if statement.type in _WITHOUT_ROWS:
+            return None
+        if statement.type is not _Type.SELECT and columns == _SUCCESS:
+            return None
+        return columns
+
+    def run(self, work: Callable[[], T], execution: Execution) -> T:
+        """Do DuckDB's work so that Ctrl-C and `interrupt` can stop it.
+
+        Python handles signals in the main thread, between its own instructions: a main thread
+        inside DuckDB would not see Ctrl-C until the query ends. So it waits beside the work.
+        """
+        if self.in_transaction:
+            # An error while planning would end the transaction, though DuckDB forgives it.
+            execution.may_fold = True
+        with self._noting_errors(), translated(execution):
+            if threading.current_thread() is not threading.main_thread():
+                return work()
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix="thanosql")
+            try:
+                return self._executor.submit(work).result()
+            except KeyboardInterrupt:
+                self.interrupt()
+                # The one thread is free again when what it was at has ended, whichever moment
+                # of the line above was interrupted.
+                self._executor.submit(int).result()
+                raise
+
+    @contextlib.contextmanager
+    def _noting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._doubtful = True
+            raise
+
+    def interrupt(self) -> None:
+        """Stop what runs on this connection, from any thread."""
+        for execution in [*self.running, self._execution]:
+            if execution is not None:
+                execution.stop()
+        self.connection.interrupt()
+
+    def settle(self) -> None:
+        """Buffer what the pending result has left: the connection is wanted."""
+        pending, self._pending = self._pending(), lambda: None
+        if pending is not None:
+            pending.buffer()
+
+    def forget(self, result: Result) -> None:
+        """Do not buffer `result` any more."""
+        if self._pending() is result:
+            self._pending = lambda: None
+
+    def columns_of(self, query: str, parameters: Parameters = None) -> tuple[Column, ...] | None:
+        """Return the columns of a query, without running it; None where it cannot be bound."""
+        with self.lock:
+            self.settle()
+            run = self.new_execution()
+            self._execution = run
+            try:
+                rows = self.run(
+                    lambda: self.connection.execute(f"DESCRIBE {query}", parameters).fetchall(), run
+                )
+            except exceptions.ProgrammingError:
+                return None
+            return tuple(column(name, type_) for name, type_, *_ in rows)
+
+    def require_one_statement(self, sql: str) -> None:
+        """Refuse a text of several statements, or of none.
+
+        Raises:
+            ProgrammingError: it is not one statement, or does not parse.
+        """
+        with self.lock, translated():
+            count = len(self.connection.extract_statements(sql))
+        if count != 1:
+            raise exceptions.ProgrammingError(
+                f"executemany runs one statement for many rows; the text has {count}"
+            )
+
+    def execute_each(self, sql: str, rows: Sequence[Any]) -> int:
+        """Run one statement for each row of parameters, all or none; return the rows changed."""
+        with self.lock:
+            owned = self.autocommit and not self.in_transaction
+            if owned:
+                self.begin()
+            try:
+                changed = [self.execute(sql, row).rowcount for row in rows]
+            except BaseException:
+                if owned:
+                    self.rollback()
+                else:
+                    self._fail_transaction()
+                raise
+            if owned:
+                self.commit()
+        return -1 if -1 in changed else sum(changed)
+
+    def insert_rows(self, sql: str, rows: pyarrow.Table) -> int:
+        """Run an INSERT that reads `rows` from the relation `ROWS_VIEW`; return how many."""
+        with self.lock:
+            self.settle()
+            self._open_transaction()
+            run = self._execution = self.new_execution()
+
+            def insert() -> int:
+                # What a cursor closed without reading to the end is still open in DuckDB; a
+                # statement ends it, a registration refuses.
+                self.connection.execute("SELECT 1").fetchall()
+                self.connection.register(ROWS_VIEW, rows)
+                try:
+                    self.connection.execute(sql)
+                    return self.connection.rowcount
+                finally:
+                    # A transaction that has failed refuses this too; its rollback does it then.
+                    with contextlib.suppress(duckdb.TransactionException):
+                        self.connection.unregister(ROWS_VIEW)
+
+            return self.run(insert, run)
+
+    def _fail_transaction(self) -> None:
+        """Leave the user's transaction with nothing to do but its rollback.
+
+        DuckDB has no savepoints to go back to, and by far not every error ends a transaction.
+        """
+        with contextlib.suppress(exceptions.Error):
+            self.execute("SELECT error('a batch failed')").fetch_all()
+
+    def _open_transaction(self) -> None:
+        """Begin PEP 249's implicit transaction, unless each statement commits by itself."""
+        if not (self.autocommit or self.in_transaction):
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin a transaction.
+
+        Raises:
+            OperationalError: one is open already.
+        """
+        with self.lock:
+            self.settle()
+            self.run(self.connection.begin, self.new_execution())
+            self.in_transaction, self._doubtful = True, False
+
+    def commit(self) -> None:
+        """Commit the transaction; without one, do nothing.
+
+        Raises:
+            OperationalError: an error had ended the transaction; DuckDB's own COMMIT would roll
+                it back and say nothing.
+        """
+        with self.lock:
+            self.settle()
+            if self.in_transaction and self._has_failed():
+                self.rollback()
+                raise exceptions.OperationalError(
+                    "an earlier error had ended the transaction: nothing of it was committed"
+                )
+            self._end_transaction(self.connection.commit)
+
+    def _has_failed(self) -> bool:
+        if not self._doubtful:
+            return False
+        try:
+            self.connection.execute("SELECT 1").fetchall()
+        except duckdb.TransactionException:
+            return True
+        return False
+
+    def rollback(self) -> None:
+        """Roll the transaction back; without one, do nothing."""
+        self._end_transaction(self.connection.rollback)
+
+    def _end_transaction(self, end: Callable[[], object]) -> None:
+        with self.lock:
+            self.settle()
+            if self.in_transaction:
+                self.in_transaction = False
+                self.run(end, self.new_execution())
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+        with self.lock:
+            open_engines.discard(self)
+            if (pending := self._pending()) is not None:
+                pending.abandon()
+            self.connection.close()
+            self.instance.remove(self._number)
+            if self._executor is not None:
+                self._executor.shutdown(wait=False)
+
+
+def _begins(statement: str) -> bool:
+    """Tell whether a transaction statement opens one (BEGIN, START) rather than ends it."""
+    start = _LEADING_COMMENTS.match(statement)
+    word = statement[start.end() if start else 0 :][:5].upper()
+    return word in ("BEGIN", "START")

@@ -1,0 +1,39 @@
+"""DuckDB's errors in PEP 249's words: the one seam where they are translated."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import duckdb
+
+from .. import exceptions
+from ..session import Execution
+
+_TRANSLATION: tuple[tuple[type[BaseException], type[exceptions.Error]], ...] = (
+    (duckdb.InterruptException, exceptions.QueryInterrupted),
+    (duckdb.NotSupportedError, exceptions.NotSupportedError),
+    (duckdb.IntegrityError, exceptions.IntegrityError),
+    (duckdb.DataError, exceptions.DataError),
+    (duckdb.ProgrammingError, exceptions.ProgrammingError),
+    (duckdb.OperationalError, exceptions.OperationalError),
+    (duckdb.InternalError, exceptions.InternalError),
+    (duckdb.Error, exceptions.DatabaseError),
+    (RuntimeError, exceptions.OperationalError),
+)
+
+
+@contextlib.contextmanager
+def translated(execution: Execution | None = None) -> Iterator[None]:
+    """Turn DuckDB's exceptions into ours, by class; what a function raised goes first."""
+    try:
+        yield
+    except (duckdb.Error, RuntimeError) as error:
+        raised = execution.failure if execution is not None else None
+        # What a function raises arrives as this class, always.
+        if raised is not None and isinstance(error, duckdb.InvalidInputException):
+            raise raised from error
+        for theirs, ours in _TRANSLATION:
+            if isinstance(error, theirs):
+                raise ours(str(error)) from error
+        raise
