@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parsing import only, predict, relations, script, text
 
-from thanosql_dbapi.language import parse
 from thanosql_dbapi.language.statements import (
     BuildModel,
     CopyTable,
@@ -24,8 +24,6 @@ from thanosql_dbapi.language.statements import (
     Predict,
     PrintMedia,
     Query,
-    Relation,
-    Script,
     Search,
     SearchKind,
     Span,
@@ -36,34 +34,6 @@ from thanosql_dbapi.language.statements import (
 
 CORPUS = Path(__file__).parent / "corpus"
 RELATIONS = ("Predict", "Evaluate", "Convert", "Search", "ListObjects")
-
-
-def script(sql: str) -> Script:
-    parsed = parse(sql)
-    assert parsed is not None
-    return parsed
-
-
-def only(sql: str) -> Statement:
-    statements = script(sql).statements
-    assert len(statements) == 1
-    return statements[0]
-
-
-def relations(sql: str) -> tuple[Relation, ...]:
-    statement = only(sql)
-    assert isinstance(statement, Sql)
-    return statement.query.relations
-
-
-def predict(sql: str) -> Predict:
-    found = relations(sql)[0]
-    assert isinstance(found, Predict)
-    return found
-
-
-def text(sql: str, span: Span) -> str:
-    return sql[span.start : span.end]
 
 
 def corpus() -> list[tuple[str, str]]:
