@@ -20,7 +20,7 @@ from ..exceptions import OperationalError
 from .screen import Screen
 
 #: How often the training goes over the calls.
-EPOCHS: Final = 20
+EPOCHS = 20
 
 #: Each step: what it is for, and its statement.
 STORY: tuple[tuple[str, str], ...] = (
