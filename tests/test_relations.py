@@ -155,6 +155,15 @@ def test_two_models_are_compared_by_nesting(connection: Connection) -> None:
     assert found == [(0, "p0", 0, "P0", "P0", "xP0")]
 
 
+def test_a_relation_within_others_is_lowered_once(connection: Connection) -> None:
+    nested = "SELECT audio_path FROM t LIMIT 1"
+    for depth in range(4):
+        nested = f"PREDICT USING m OPTIONS (result_col='r{depth}', text_col='x') AS {nested}"
+    with pytest.warns(UserWarning, match="ignores") as warned:
+        assert len(rows(connection, nested)) == 1
+    assert len(warned) == 4
+
+
 def test_evaluate_scores_the_corpus(connection: Connection, tmp_path: Path) -> None:
     import numpy as np
     import soundfile

@@ -8,11 +8,11 @@ columns, a model's family) it asks for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from .exceptions import ColumnNotFound, ProgrammingError, nearest
-from .language.statements import ListObjects, Option, Placeholder, Query, Relation
+from .language.statements import ListObjects, Option, Placeholder, Query, Relation, Span
 from .parameters import Parameters
 from .registry import Version
 
@@ -28,7 +28,8 @@ class Scope:
 
     `columns_of` names the columns of a query without running it, or gives None where the query
     cannot stand alone (a lateral one). `resolve` finds a model's version. `to_sql` has, for each
-    class of relations, what turns one into SQL.
+    class of relations, what turns one into SQL. `lowered` keeps each relation's SQL: one within
+    another is asked for twice, for its columns and for itself.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Scope:
     columns_of: ColumnsOf
     resolve: Callable[[str], Version]
     to_sql: Mapping[type, Callable[[Any, Scope], str]]
+    lowered: dict[Span, str] = field(default_factory=dict)
 
     def option_values(self, options: Sequence[Option]) -> list[tuple[str, Any]]:
         """Return the options with their placeholders replaced."""
@@ -64,7 +66,9 @@ def lower(query: Query, scope: Scope) -> str:
 
 def lower_relation(relation: Relation, scope: Scope) -> str:
     """Return one relation as DuckDB SQL, in parentheses: an ORDER BY may follow it."""
-    return f"({scope.to_sql[type(relation)](relation, scope)})"
+    if relation.span not in scope.lowered:
+        scope.lowered[relation.span] = f"({scope.to_sql[type(relation)](relation, scope)})"
+    return scope.lowered[relation.span]
 
 
 def source(query: Query, scope: Scope) -> str:

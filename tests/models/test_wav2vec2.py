@@ -138,6 +138,15 @@ def test_a_missing_and_a_broken_file_name_row_and_file(
             connection.execute(sql, [name]).fetchall()
 
 
+def test_a_group_norm_model_that_claims_a_mask_is_not_padded(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "group", tmp_path / "claims")
+    claims = tmp_path / "claims/preprocessor_config.json"
+    claims.write_text(json.dumps(json.loads(claims.read_text()) | {"return_attention_mask": True}))
+    names = list(range(8))
+    alone = transcribe(load(folder / "group"), folder, names, batch_size=1)
+    assert transcribe(load(tmp_path / "claims"), folder, names, batch_size=8) == alone
+
+
 def test_an_input_error_carries_its_index(folder: Path) -> None:
     paths = pa.array([str(folder / "0.wav"), str(folder / "gone.wav")])
     with pytest.raises(InputError, match="no such file") as caught:

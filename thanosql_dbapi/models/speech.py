@@ -23,6 +23,7 @@ from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec
 from ..exceptions import MediaError
 from ..media.audio import decode_audio
 from .base import InputError, Watch
+from .frames import frames_of, masks_padding
 from .vocabulary import in_case
 
 #: Files decoded at once: enough to batch like with like, few enough to stay small in memory.
@@ -82,7 +83,7 @@ class CTCModel:
         self, waveforms: Sequence[NDArray[np.float32]], batch_size: int, watch: Watch
     ) -> list[str]:
         texts = [""] * len(waveforms)
-        masked = bool(self._extractor.return_attention_mask)
+        masked = masks_padding(self._model)
         lengths = [len(waveform) for waveform in waveforms]
         for batch in _batches(lengths, batch_size if masked else 1, self._extractor.sampling_rate):
             watch.check()
@@ -106,6 +107,8 @@ class CTCModel:
             batch,
             sampling_rate=self._extractor.sampling_rate,
             return_tensors="pt",
+            # What the checkpoint's own setting says of masks need not fit its encoder.
+            return_attention_mask=masked,
             **padding,
         ).to(self._model.device)
         with torch.inference_mode():
@@ -115,13 +118,6 @@ class CTCModel:
             in_case(self._tokenizer.decode(ids[: self._frames(len(waveform))]), self._text_case)
             for ids, waveform in zip(best, batch, strict=True)
         ]
-
-
-def frames_of(model: Wav2Vec2ForCTC, samples: int) -> int:
-    """Return how many frames of logits a waveform of so many samples gives."""
-    for width, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
-        samples = (samples - width) // stride + 1
-    return max(samples, 0)
 
 
 def decode_all(

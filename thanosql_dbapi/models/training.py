@@ -21,6 +21,7 @@ from torch.nn.functional import ctc_loss
 from transformers import Wav2Vec2ForCTC
 
 from . import augmentation
+from .frames import frames_needed, frames_of, masks_padding, samples_for
 
 Waveform: TypeAlias = NDArray[np.float32]
 
@@ -181,7 +182,7 @@ class _Run:
         A group-norm feature encoder (wav2vec2-base) takes its statistics over the whole row,
         padding included, and has no mask: only utterances of one length may share a forward pass.
         """
-        if _masks_padding(self.model):
+        if masks_padding(self.model):
             return [batch]
         in_order = sorted(batch, key=lambda take: take.samples)
         return [list(same) for _, same in itertools.groupby(in_order, lambda take: take.samples)]
@@ -190,14 +191,14 @@ class _Run:
         """Return the sum over utterances of the CTC loss for each label."""
         values, lengths = self._inputs(batch)
         mask = torch.arange(values.shape[1])[None, :] < lengths[:, None]
-        attention = mask.long().to(self.device) if _masks_padding(self.model) else None
+        attention = mask.long().to(self.device) if masks_padding(self.model) else None
         logits = self.model(values.to(self.device), attention_mask=attention).logits
         targets = [self.labels[take.index] for take in batch]
         target_lengths = torch.tensor([len(target) for target in targets])
         losses = ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
             torch.tensor([label for target in targets for label in target]).to(self.device),
-            _frames(self.model, lengths),
+            frames_of(self.model, lengths),
             target_lengths,
             blank=self.model.config.pad_token_id or 0,
             reduction="none",
@@ -207,7 +208,7 @@ class _Run:
     def _inputs(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
         rows = [self._waveform(take) for take in batch]
         longest = max(len(row) for row in rows)
-        if _masks_padding(self.model):
+        if masks_padding(self.model):
             longest = _padded(longest, self.sampling_rate)
         values = np.zeros((len(rows), longest), dtype=np.float32)
         for row, waveform in zip(values, rows, strict=True):
@@ -238,9 +239,9 @@ def _check(
         raise ValueError("there is nothing to train on: no waveforms")
     if settings.batch_size < 1 or settings.max_epochs < 1:
         raise ValueError("batch_size and max_epochs must be at least 1")
-    needed = [_frames_needed(label) for label in labels]
+    needed = [frames_needed(label) for label in labels]
     symbols = model.config.vocab_size or 0
-    frames = _frames(model, torch.tensor([len(waveform) for waveform in waveforms])).tolist()
+    frames = frames_of(model, torch.tensor([len(waveform) for waveform in waveforms])).tolist()
     for index, (has, needs) in enumerate(zip(frames, needed, strict=True)):
         if not needs:
             raise ValueError(f"utterance {index} has no labels")
@@ -253,36 +254,7 @@ def _check(
             raise ValueError(
                 f"utterance {index} has a label outside the model's 0 to {symbols - 1}"
             )
-    return np.array([_samples_for(model, frames) for frames in needed])
-
-
-def _frames_needed(label: Sequence[int]) -> int:
-    """Count frames: one for each label, and one for the blank between two equal labels."""
-    return len(label) + sum(one == other for one, other in itertools.pairwise(label))
-
-
-def _samples_for(model: Wav2Vec2ForCTC, frames: int) -> int:
-    samples = frames
-    for kernel, stride in reversed(_convolutions(model)):
-        samples = (samples - 1) * stride + kernel
-    return samples
-
-
-def _frames(model: Wav2Vec2ForCTC, samples: torch.Tensor) -> torch.Tensor:
-    for kernel, stride in _convolutions(model):
-        samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
-    return samples
-
-
-def _convolutions(model: Wav2Vec2ForCTC) -> list[tuple[int, int]]:
-    """Return kernel and stride of all that shortens the sequence, an adapter's layers too."""
-    config = model.config
-    adapter = [(1, config.adapter_stride)] * config.num_adapter_layers if config.add_adapter else []
-    return [*zip(config.conv_kernel, config.conv_stride, strict=True), *adapter]
-
-
-def _masks_padding(model: Wav2Vec2ForCTC) -> bool:
-    return bool(model.config.feat_extract_norm == "layer")
+    return np.array([samples_for(model, frames) for frames in needed])
 
 
 def _plan_epoch(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import itertools
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -194,15 +193,14 @@ def _require_room(
     labels: Sequence[Sequence[int]],
 ) -> None:
     """Refuse a text that its audio is too short for: its CTC loss would be infinite."""
-    from .speech import frames_of
+    from .frames import frames_needed, frames_of
 
     for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
         frames = frames_of(model, len(waveform))
-        repeats = sum(a == b for a, b in itertools.pairwise(label))
-        if frames < len(label) + repeats:
+        if frames < frames_needed(label):
             raise InputError(
                 index,
-                f"the text has {len(label)} letters, and the audio only {frames} frames:"
+                f"the text has {len(label)} letters, and the audio only {max(frames, 0)} frames:"
                 " too short for what is said",
             )
 
