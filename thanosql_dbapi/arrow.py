@@ -7,6 +7,7 @@ itself then does the conversion: this module does not know DuckDB.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -75,6 +76,37 @@ def record_batch(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.RecordB
         return pa.record_batch(arrays, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return None
+
+
+def with_pandas_types(schema: pa.Schema) -> pa.Schema:
+    """Note in the schema's metadata that pandas shall take decimals for floating point numbers.
+
+    Left alone, `to_pandas` makes objects of them, of every `sum()` of integers too, as DuckDB
+    gives a HUGEINT out as a decimal. The Arrow types stay exact, and other readers do not look
+    at pandas' metadata (https://pandas.pydata.org/docs/development/developer.html), which goes
+    by names: two columns of one name are left alone. pandas' own Float64 does not read decimals.
+    """
+    import pyarrow as pa
+
+    names = [
+        field.name
+        for field in schema
+        if pa.types.is_decimal(field.type) and schema.names.count(field.name) == 1
+    ]
+    if not names:
+        return schema
+    columns = [
+        {
+            "name": name,
+            "field_name": name,
+            "pandas_type": "decimal",
+            "numpy_type": "double[pyarrow]",
+            "metadata": None,
+        }
+        for name in names
+    ]
+    noted = {"index_columns": [], "column_indexes": [], "columns": columns}
+    return schema.with_metadata({**(schema.metadata or {}), b"pandas": json.dumps(noted).encode()})
 
 
 # --- parameters: values of whatever types ---------------------------------------------------

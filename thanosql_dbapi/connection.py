@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from . import exceptions, functions
+from . import adbc, exceptions, functions
 from .cursor import Cursor
 from .engine import Engine, Function, Parameters
 from .exceptions import InterfaceError, ProgrammingError
@@ -16,6 +16,9 @@ from .models.checkpoints import read_checkpoints
 from .progress import Progress, ProgressSetting
 from .session import Session
 from .workspace import Workspace, default_folder
+
+if TYPE_CHECKING:
+    import pyarrow
 
 #: What SQL may call on a connection. Never one named `predict`: tools rewrite that name.
 FUNCTIONS = (
@@ -147,6 +150,14 @@ class Connection:
         self._session = session
         self._closed = False
 
+    # What `isinstance` asks first. pandas tests for ADBC's connection, whose package may have
+    # been loaded a moment ago.
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Self]:
+        """The class, which by now is a virtual subclass of ADBC's where that is loaded."""
+        adbc.register(type(self))
+        return type(self)
+
     @property
     def closed(self) -> bool:
         """Whether the connection was closed."""
@@ -187,6 +198,24 @@ class Connection:
         """Execute a statement on a new cursor, and return that."""
         return self.cursor().execute(operation, parameters)
 
+    def sql(self, query: str, params: Parameters = None) -> Cursor:
+        """Execute a statement on a new cursor, by the name that DuckDB and ibis have for it."""
+        return self.execute(query, params)
+
+    def register(self, view_name: str, python_object: object) -> None:
+        """Show a frame or Arrow data to SQL, as a temporary view that this connection alone has.
+
+        Raises:
+            ProgrammingError: DuckDB cannot read such an object.
+        """
+        self._require_open()
+        self._engine.register(view_name, python_object)
+
+    def unregister(self, view_name: str) -> None:
+        """Take away what `register` showed; where there is nothing, do nothing."""
+        self._require_open()
+        self._engine.unregister(view_name)
+
     def begin(self) -> None:
         """Begin a transaction.
 
@@ -210,6 +239,81 @@ class Connection:
         """Stop what runs on this connection, from any thread: it raises `QueryInterrupted`."""
         self._require_open()
         self._engine.interrupt()
+
+    @property
+    def adbc_current_catalog(self) -> str:
+        """The catalogue where unqualified names are looked for."""
+        return self._current("database")
+
+    @property
+    def adbc_current_db_schema(self) -> str:
+        """The schema where unqualified names are looked for."""
+        return self._current("schema")
+
+    def adbc_get_objects(
+        self,
+        *,
+        depth: adbc.Depth = "all",
+        catalog_filter: str | None = None,
+        db_schema_filter: str | None = None,
+        table_name_filter: str | None = None,
+        table_types_filter: Sequence[str] | None = None,
+        column_name_filter: str | None = None,
+    ) -> pyarrow.RecordBatchReader:
+        """Return the catalogue in ADBC's nested schema; the filters are LIKE patterns.
+
+        Args:
+            depth: `catalogs`, `db_schemas`, `tables`, or `columns` and `all`, which are the same.
+            catalog_filter: of attached databases.
+            db_schema_filter: of schemas.
+            table_name_filter: of tables and views.
+            table_types_filter: some of `adbc_get_table_types()`, exactly.
+            column_name_filter: of columns.
+
+        Raises:
+            ProgrammingError: there is no such depth.
+        """
+        self._require_open()
+        return adbc.get_objects(
+            self._engine,
+            depth,
+            catalog=catalog_filter,
+            schema=db_schema_filter,
+            table=table_name_filter,
+            table_types=table_types_filter,
+            column=column_name_filter,
+        )
+
+    def adbc_get_table_schema(
+        self,
+        table_name: str,
+        *,
+        catalog_filter: str | None = None,
+        db_schema_filter: str | None = None,
+    ) -> pyarrow.Schema:
+        """Return the Arrow schema of a table or view; no model runs for it.
+
+        Raises:
+            ProgrammingError: there is no such table.
+        """
+        self._require_open()
+        return adbc.get_table_schema(
+            self._engine, table_name, catalog=catalog_filter, schema=db_schema_filter
+        )
+
+    def adbc_get_table_types(self) -> list[str]:
+        """Return the kinds of tables there are."""
+        self._require_open()
+        return list(adbc.TABLE_TYPES)
+
+    def adbc_get_info(self) -> dict[str | int, Any]:
+        """Return the names and versions of the database, as the vendor, and of the driver."""
+        self._require_open()
+        return adbc.get_info(self._engine)
+
+    def _current(self, what: str) -> str:
+        self._require_open()
+        return str(self._engine.execute(f"SELECT current_{what}()").fetch_all()[0][0])
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back. Closing twice is harmless."""

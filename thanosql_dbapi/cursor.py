@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import language
+from . import adbc, language
 from .engine import Engine, Parameters, Result, Row
-from .exceptions import InterfaceError, ProgrammingError
+from .exceptions import InterfaceError, MissingExtra, ProgrammingError
 from .session import Session
 from .types import Column
 
 if TYPE_CHECKING:
     import pandas
+    import polars
     import pyarrow
 
     from .connection import Connection
@@ -85,6 +86,43 @@ class Cursor:
         self._rowcount = execute_many(operation, list(seq_of_parameters), self._engine)
         return self
 
+    def adbc_ingest(
+        self,
+        table_name: str,
+        data: object,
+        mode: adbc.Mode = "create",
+        *,
+        catalog_name: str | None = None,
+        db_schema_name: str | None = None,
+        temporary: bool = False,
+    ) -> int:
+        """Write Arrow data to a table, all of it or nothing; return the number of rows.
+
+        Args:
+            table_name: the table, unquoted.
+            data: a table, batch or reader of pyarrow's, or a frame that gives out Arrow data.
+            mode: `create` a new table; `append` to one, by the names of the columns; `replace`
+                it; or `create_append`, whichever of the two it takes.
+            catalog_name: an attached database; the current one.
+            db_schema_name: the schema; the current one.
+            temporary: whether it is a table of this connection alone.
+
+        Raises:
+            ProgrammingError: the table exists, or does not, against `mode`; a column is unknown;
+                or `data` is no Arrow data.
+        """
+        self._start()
+        self._rowcount = adbc.ingest(
+            self._engine,
+            table_name,
+            data,
+            mode,
+            catalog_name=catalog_name,
+            db_schema_name=db_schema_name,
+            temporary=temporary,
+        )
+        return self._rowcount
+
     def fetchone(self) -> Row | None:
         """Return the next row, or None."""
         return self._rows().fetch_one()
@@ -113,6 +151,26 @@ class Cursor:
         """Return the rows that are left as a pandas DataFrame."""
         return self._rows().data_frame()
 
+    def fetch_polars(self) -> polars.DataFrame:
+        """Return the rows that are left as a polars DataFrame.
+
+        Raises:
+            MissingExtra: polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError as error:
+            raise MissingExtra("fetch_polars needs the package polars: pip install polars") from (
+                error
+            )
+        return polars.DataFrame(self.fetch_arrow_table())
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the rows that are left to whatever takes Arrow data: pandas, polars, pyarrow."""
+        return self.fetch_arrow_table().__arrow_c_stream__(requested_schema)
+
+    fetch_arrow = fetch_arrow_table
+    fetchallarrow = fetch_arrow_table
     to_arrow_table = fetch_arrow_table
     to_arrow_reader = fetch_record_batch
     df = fetch_df
@@ -141,7 +199,8 @@ class Cursor:
     def _rows(self) -> Result:
         self._require_open()
         if self._result is None or self._result.columns is None:
-            raise ProgrammingError("there are no rows to fetch: the statement returned none")
+            # JupySQL knows by the first four words that nothing is amiss.
+            raise ProgrammingError("no results to fetch: the statement returned no rows")
         return self._result
 
     def _require_open(self) -> None:

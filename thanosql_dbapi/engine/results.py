@@ -77,7 +77,9 @@ class Result:
 
     def arrow_table(self) -> pyarrow.Table:
         """Return the rows that are left as an Arrow table."""
-        return self._convert(_arrow_table)
+        table = self._convert(_arrow_table)
+        self._refuse_wrapped(table)
+        return table.replace_schema_metadata(arrow.with_pandas_types(table.schema).metadata)
 
     def arrow_reader(self, batch_size: int) -> pyarrow.RecordBatchReader:
         """Return a reader over the rows that are left, in batches of `batch_size` rows.
@@ -90,6 +92,7 @@ class Result:
         schema = arrow.exact_schema(self.columns or ())
         if schema is None:
             return self.arrow_table().to_reader(max_chunksize=batch_size)
+        schema = arrow.with_pandas_types(schema)
         batches = self._batches(schema, batch_size)
         self._reader = weakref.ref(batches)
         open_readers.add(batches)
@@ -98,6 +101,19 @@ class Result:
     def data_frame(self) -> pandas.DataFrame:
         """Return the rows that are left as a pandas DataFrame."""
         return self._convert(lambda connection: connection.df())
+
+    def _refuse_wrapped(self, table: pyarrow.Table) -> None:
+        """Refuse a UHUGEINT of 2^127 or more: DuckDB 2.0 writes it to Arrow as a negative number.
+
+        Raises:
+            DataError: there is one.
+        """
+        for described, values in zip(self.columns or (), table.columns, strict=True):
+            if described.type_code == "UHUGEINT" and _has_negative(values):
+                raise exceptions.DataError(
+                    f"column '{described.name}': a UHUGEINT of 2^127 or more does not fit into"
+                    " Arrow; cast the column to VARCHAR or DOUBLE"
+                )
 
     def buffer(self) -> None:
         """Read what is left into memory, because the connection is wanted for something else."""
@@ -188,6 +204,12 @@ def _arrow_table(connection: duckdb.DuckDBPyConnection) -> pyarrow.Table:
     # begun. The filter stays: to take it back again is not safe with several threads.
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     return connection.to_arrow_table()
+
+
+def _has_negative(numbers: pyarrow.ChunkedArray) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.less(numbers, 0)).as_py())
 
 
 def _scratch_result(columns: Sequence[Column], rows: Sequence[Row]) -> duckdb.DuckDBPyConnection:
