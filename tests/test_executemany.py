@@ -371,3 +371,14 @@ def test_a_syntax_error_is_found_without_rows(db: Connection) -> None:
     with pytest.raises(ProgrammingError, match="syntax"):
         db.cursor().executemany("INSRT INTO t VALUES (?)", [])
     assert execute_many("CREATE TABLE t (a INT)", [], db._engine) == 0
+
+
+def test_rows_may_refer_to_rows_before_them(db: Connection, arrow_inserts: list[str]) -> None:
+    db.execute("CREATE TABLE Tree (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree (id))")
+    rows = [(1, None), (2, 1), (3, 2)]
+    db.cursor().executemany("INSERT INTO main.tree VALUES (?, ?)", rows)
+    assert db.execute("FROM tree").fetchall() == rows
+    assert arrow_inserts == []
+    db.execute("CREATE TABLE t (a INTEGER)")
+    db.cursor().executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    assert len(arrow_inserts) == 1

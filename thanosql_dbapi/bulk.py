@@ -30,7 +30,7 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
         return 0
     keys = _keys(rows)
     insert = insert_values(operation)
-    if insert is not None and keys:
+    if insert is not None and keys and not _looks_at_itself(operation, insert, engine):
         columns = list(zip(*(_values(row, keys) for row in rows), strict=True))
         # Without a table DuckDB binds each row by itself, as it would have done.
         if converted := parameter_columns(columns):
@@ -38,6 +38,12 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
             if sql := _from_rows(operation, insert, keys, casts):
                 return engine.insert_rows(sql, table)
     return engine.execute_each(operation, rows)
+
+
+def _looks_at_itself(operation: str, insert: InsertValues, engine: Engine) -> bool:
+    """Tell whether a row may refer to one before it: DuckDB sees them only once they are in."""
+    target = operation[: insert.values_start].lower()
+    return any(name in target for name in engine.tables_that_reference_themselves())
 
 
 def _keys(rows: Sequence[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from .. import exceptions
 from ..session import Execution, FoldingRefused, Session
 from ..types import Column, column
-from .errors import translated
+from .errors import opening, translated
 from .instances import Function, instance_of, open_engines
 from .results import Result
 
@@ -58,7 +58,7 @@ class Engine:
         # The key is taken first: closing the last connection ends DuckDB's instance, and the
         # instance object lives exactly as long, held by the functions registered in it.
         self.instance = instance_of(database)
-        with translated():
+        with opening(database):
             self.connection = duckdb.connect(database, read_only=read_only, config=dict(config))
         self.lock = threading.RLock()
         self.session: Session | None = None
@@ -296,17 +296,18 @@ class Engine:
                 self.commit()
         return -1 if -1 in changed else sum(changed)
 
-    def insert_rows(self, sql: str, rows: pyarrow.Table) -> int:
-        """Run an INSERT that reads `rows` from the relation `ROWS_VIEW`; return how many."""
+    def insert_rows(self, sql: str, rows: pyarrow.Table | pyarrow.RecordBatchReader) -> int:
+        """Run one statement that reads `rows` from the relation `ROWS_VIEW` into a table.
+
+        Return how many rows it wrote.
+        """
         with self.lock:
             self.settle()
             self._open_transaction()
             run = self._execution = self.new_execution()
 
             def insert() -> int:
-                # What a cursor closed without reading to the end is still open in DuckDB; a
-                # statement ends it, a registration refuses.
-                self.connection.execute("SELECT 1").fetchall()
+                self._end_pending()
                 self.connection.register(ROWS_VIEW, rows)
                 try:
                     self.connection.execute(sql)
@@ -317,6 +318,47 @@ class Engine:
                         self.connection.unregister(ROWS_VIEW)
 
             return self.run(insert, run)
+
+    def tables_that_reference_themselves(self) -> set[str]:
+        """Return the names of tables with a foreign key to themselves, in lower case."""
+        with self.lock:
+            rows = self.execute(
+                "SELECT lower(table_name) FROM duckdb_constraints()"
+                " WHERE constraint_type = 'FOREIGN KEY'"
+                " AND lower(table_name) = lower(referenced_table)"
+            ).fetch_all()
+        return {name for (name,) in rows}
+
+    def register(self, name: str, rows: object) -> None:
+        """Show a Python object that DuckDB can read to SQL, as a temporary view.
+
+        Raises:
+            ProgrammingError: DuckDB cannot read it.
+        """
+        with self.lock:
+            self.settle()
+
+            def register() -> None:
+                self._end_pending()
+                self.connection.register(name, rows)
+
+            self.run(register, self.new_execution())
+
+    def unregister(self, name: str) -> None:
+        """Take away what `register` showed; where there is nothing, do nothing."""
+        with self.lock:
+            self.settle()
+
+            def unregister() -> None:
+                self._end_pending()
+                self.connection.unregister(name)
+
+            self.run(unregister, self.new_execution())
+
+    def _end_pending(self) -> None:
+        # What a cursor closed without reading to the end is still open in DuckDB; a statement
+        # ends it, a registration refuses.
+        self.connection.execute("SELECT 1").fetchall()
 
     def _fail_transaction(self) -> None:
         """Leave the user's transaction with nothing to do but its rollback.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 
@@ -37,3 +38,20 @@ def translated(execution: Execution | None = None) -> Iterator[None]:
             if isinstance(error, theirs):
                 raise ours(str(error)) from error
         raise
+
+
+@contextlib.contextmanager
+def opening(database: str) -> Iterator[None]:
+    """As `translated`; where a file that is there cannot be opened, say what to do."""
+    try:
+        with translated():
+            yield
+    except exceptions.OperationalError as error:
+        if not Path(database).is_file():
+            raise
+        raise exceptions.OperationalError(
+            f"'{database}' cannot be opened: {error}\n"
+            "If another process has it open for writing, close it there, or open it with"
+            " read_only=True in every process; if a newer DuckDB wrote it, upgrade the package"
+            f" duckdb, which is {duckdb.__version__} here."
+        ) from error.__cause__
