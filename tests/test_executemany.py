@@ -166,7 +166,6 @@ ROW_BY_ROW: list[tuple[str, str, Sequence[Any]]] = [
     (HELD, "INSERT INTO t (id, word) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET n = $1", ROWS),
     (HELD, "INSERT OR REPLACE INTO t (id, word) VALUES (?, ?)", [*ROWS, (2, "again")]),
     (HELD, "INSERT OR IGNORE INTO t (id, word) VALUES (?, ?)", [*ROWS, (2, "again")]),
-    (KEYED, "INSERT INTO t (id, word) VALUES (?, ?) RETURNING id", ROWS),
     (KEYED, "INSERT INTO t VALUES (?, DEFAULT, DEFAULT)", [(1,), (2,)]),
     (KEYED, "INSERT INTO t (id, word) SELECT ?, ?", ROWS),
     (KEYED, "INSERT INTO t (id, word) VALUES (?, ?), (100 + $1, 'x')", ROWS),
@@ -370,7 +369,7 @@ def test_model_statements_are_not_run_many_times(connection: Connection, sql: st
 def test_a_syntax_error_is_found_without_rows(db: Connection) -> None:
     with pytest.raises(ProgrammingError, match="syntax"):
         db.cursor().executemany("INSRT INTO t VALUES (?)", [])
-    assert execute_many("CREATE TABLE t (a INT)", [], db._engine) == 0
+    assert execute_many("CREATE TABLE t (a INT)", [], db._engine) is None
 
 
 def test_rows_may_refer_to_rows_before_them(db: Connection, arrow_inserts: list[str]) -> None:
@@ -382,3 +381,57 @@ def test_rows_may_refer_to_rows_before_them(db: Connection, arrow_inserts: list[
     db.execute("CREATE TABLE t (a INTEGER)")
     db.cursor().executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
     assert len(arrow_inserts) == 1
+
+
+@pytest.mark.parametrize("keeps_order", [True, False])
+def test_what_returning_returns_is_in_the_order_of_the_parameters(
+    db: Connection, arrow_inserts: list[str], keeps_order: bool
+) -> None:
+    db.execute("CREATE SEQUENCE s; CREATE TABLE t (id INT DEFAULT nextval('s'), word TEXT)")
+    db.execute(f"SET preserve_insertion_order = {keeps_order}")
+    words = [(f"w{i * 7919 % 3000}",) for i in range(300)]
+    cursor = db.cursor().executemany("INSERT INTO t (word) VALUES (?) RETURNING id, word", words)
+    assert [column.name for column in cursor.description or ()] == ["id", "word"]
+    assert cursor.fetchmany(1) == [(1, "w0")]
+    assert cursor.fetchall() == [(i, word) for i, (word,) in enumerate(words, 1)][1:]
+    assert len(arrow_inserts) == keeps_order
+
+
+CONFLICT = "ON CONFLICT (id) DO UPDATE SET word = excluded.word, n = t.n + 1"
+UPSERTS = [
+    ("INT", [(1, "a"), (3, "b"), (9, "c")], True),
+    ("INT", [(1, "a"), (3, "b"), (1, "c")], False),
+    ("DATE", [("2020-01-01", "a"), ("2020-01-02", "b")], True),
+    ("DATE", [("2020-01-01", "a"), ("2020-01-01 ", "b")], False),
+    ("INT", [(1.2, "a"), (1.4, "b")], False),
+    ("INT", [(1, "a")] * 3, False),
+]
+
+
+@pytest.mark.parametrize(("kind", "rows", "at_once"), UPSERTS)
+@pytest.mark.parametrize("returning", ["", " RETURNING id, word"])
+def test_upserts_go_at_once_where_each_key_is_there_once(
+    arrow_inserts: list[str], kind: str, rows: Sequence[Any], at_once: bool, returning: str
+) -> None:
+    table = f"CREATE TABLE t (id {kind} PRIMARY KEY, word TEXT, n INT DEFAULT 0)"
+    if kind == "INT":
+        table += "; INSERT INTO t VALUES (1, 'old', 5)"
+    sql = f"INSERT INTO main.t (id, word) VALUES (?, ?) {CONFLICT}{returning}"
+    found = table_after(table, sql, rows, each=False)
+    assert found == table_after(table, sql, rows, each=True)
+    assert len(arrow_inserts) == at_once
+
+
+def test_keys_of_two_columns_are_compared_as_pairs(
+    db: Connection, arrow_inserts: list[str]
+) -> None:
+    db.execute('CREATE TABLE t ("a b" INT, b TEXT, n INT, PRIMARY KEY ("a b", b))')
+    sql = (
+        'INSERT INTO t ("a b", b, n) VALUES ($1, $2, $3)'
+        ' ON CONFLICT ("a b", b) DO UPDATE SET n = excluded.n'
+    )
+    db.cursor().executemany(sql.replace("$1, $2, $3", "?, ?, ?"), [(1, "x", 1), (1, "y", 2)])
+    assert len(arrow_inserts) == 1
+    db.cursor().executemany(sql, [(1, "x", 3), (1, "x", 4)])
+    assert len(arrow_inserts) == 1
+    assert sorted(db.execute("FROM t").fetchall()) == [(1, "x", 4), (1, "y", 2)]

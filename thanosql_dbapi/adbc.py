@@ -76,7 +76,7 @@ def ingest(
         sql = f"{create} {name} AS FROM {ROWS_VIEW}"
     else:
         raise ProgrammingError(f"mode is append, create, replace or create_append, not {mode!r}")
-    return engine.insert_rows(sql, _readable(data))
+    return engine.insert_rows(sql, _readable(data)).rowcount
 
 
 def _readable(data: Any) -> pa.Table | pa.RecordBatchReader:

@@ -7,17 +7,20 @@ times faster. It knows SQL only as far as to find the VALUES list.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import language
 from .arrow import parameter_columns
-from .engine import ROWS_VIEW, Engine
+from .engine import ROWS_VIEW, Engine, Result
 from .exceptions import NotSupportedError, ProgrammingError
-from .language.insert import InsertValues, insert_values
+from .language.insert import InsertValues, Upsert, insert_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
-    """Run one statement for each row of parameters, all or none; return the rows changed.
+def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> Result | None:
+    """Run one statement for each row of parameters, all or none; None without rows.
 
     Raises:
         ProgrammingError: more than one statement, or a row that does not fit the first.
@@ -27,28 +30,61 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> int:
         raise NotSupportedError("executemany takes plain SQL; run a model statement by execute")
     engine.require_one_statement(operation)
     if not rows:
-        return 0
+        return None
     keys = _keys(rows)
     insert = insert_values(operation)
-    if insert is not None and keys and not _looks_at_itself(operation, insert, engine):
-        columns = list(zip(*(_values(row, keys) for row in rows), strict=True))
+    if insert is not None and keys and _as_one(operation, insert, engine):
+        # No zip(*rows): its iterators, one a row, are as much work for Python's collector.
+        places = keys if isinstance(rows[0], Mapping) else range(len(keys))
+        columns = [[row[place] for row in rows] for place in places]
         # Without a table DuckDB binds each row by itself, as it would have done.
         if converted := parameter_columns(columns):
             table, casts = converted
-            if sql := _from_rows(operation, insert, keys, casts):
+            sql = _from_rows(operation, insert, keys, casts)
+            if sql and _each_key_once(insert.upsert, sql, table, engine):
                 return engine.insert_rows(sql, table)
     return engine.execute_each(operation, rows)
 
 
-def _looks_at_itself(operation: str, insert: InsertValues, engine: Engine) -> bool:
-    """Tell whether a row may refer to one before it: DuckDB sees them only once they are in."""
+def _as_one(operation: str, insert: InsertValues, engine: Engine) -> bool:
+    """Tell whether inserting all rows at once is the same as inserting them one by one."""
+    if insert.returns and not engine.keeps_order():
+        return False
+    # A row may refer to one before it, which DuckDB sees only once it is in the table.
     target = operation[: insert.values_start].lower()
-    return any(name in target for name in engine.tables_that_reference_themselves())
+    return not any(name in target for name in engine.tables_that_reference_themselves())
+
+
+def _each_key_once(upsert: Upsert | None, sql: str, rows: pa.Table, engine: Engine) -> bool:
+    """Tell whether no two rows of an upsert have one key: DuckDB would keep the first of them.
+
+    The keys are compared in their columns' own types: two texts may be one date.
+    """
+    if upsert is None:
+        return True
+    key = ", ".join(upsert.key)
+    types = engine.columns_of(f"SELECT {key} FROM {upsert.target}")
+    if types is None:
+        return False
+    casts = [
+        f"CAST(v.{name} AS {described.type_code})"
+        for name, described in zip(upsert.key, types, strict=True)
+    ]
+    select = sql[sql.index("SELECT ") : sql.index(f" FROM {ROWS_VIEW} ")]
+    check = (
+        f"SELECT count(*) = count(DISTINCT ({', '.join(casts)}))"
+        f" FROM ({select} FROM {ROWS_VIEW}) AS v({', '.join(upsert.columns)})"
+    )
+    ((distinct,),) = engine.query_rows(check, rows)
+    return bool(distinct)
 
 
 def _keys(rows: Sequence[Any]) -> list[Any]:
     """Return the names or positions of the first row's parameters; all rows must have them."""
     first = rows[0]
+    # Nearly always so; then no loop is needed.
+    if set(map(type, rows)) == {tuple} and set(map(len, rows)) == {len(first)}:
+        return _row_keys(first)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, (Sequence, Mapping)) or isinstance(row, (str, bytes)):
             raise ProgrammingError(f"row {number} is no sequence and no mapping: {row!r}")
@@ -66,10 +102,6 @@ def _keys(rows: Sequence[Any]) -> list[Any]:
 
 def _row_keys(row: Any) -> list[Any]:
     return list(row) if isinstance(row, Mapping) else list(range(1, len(row) + 1))
-
-
-def _values(row: Any, keys: list[Any]) -> Sequence[Any]:
-    return [row[key] for key in keys] if isinstance(row, Mapping) else row
 
 
 def _from_rows(

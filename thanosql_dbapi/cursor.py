@@ -75,7 +75,8 @@ class Cursor:
     ) -> Self:
         """Run a statement once for each set of parameters, all or none of them.
 
-        An INSERT … VALUES is handed over to DuckDB as one Arrow table.
+        An INSERT … VALUES is handed over to DuckDB as one Arrow table. What RETURNING returns is
+        there to be fetched, in the order of the parameters.
 
         Raises:
             ProgrammingError: more than one statement, or a row with another number of parameters.
@@ -83,7 +84,8 @@ class Cursor:
         from .bulk import execute_many
 
         self._start()
-        self._rowcount = execute_many(operation, list(seq_of_parameters), self._engine)
+        self._result = execute_many(operation, list(seq_of_parameters), self._engine)
+        self._rowcount = 0 if self._result is None else self._result.rowcount
         return self
 
     def adbc_ingest(

@@ -158,7 +158,7 @@ def _load_folder(head: str, folder: Path, source: str, around: Surroundings) -> 
     # Written as the user wrote the folder: relative to the root, or absolute.
     paths = [Path(os.path.normpath(source), file.name).as_posix() for file in files]
     rows = pa.table({"audio_path": paths})
-    return around.engine.insert_rows(f"{head} SELECT * FROM {ROWS_VIEW}", rows)
+    return around.engine.insert_rows(f"{head} SELECT * FROM {ROWS_VIEW}", rows).rowcount
 
 
 def _answer(table: str, rows: int) -> Answer:

@@ -18,7 +18,7 @@ from ..session import Execution, FoldingRefused, Session
 from ..types import Column, column
 from .errors import opening, translated
 from .instances import Function, instance_of, open_engines
-from .results import Result
+from .results import Result, Row
 
 if TYPE_CHECKING:
     import pyarrow
@@ -192,15 +192,18 @@ class Engine:
 
     def _columns(self, statement: duckdb.Statement, rowcount: int) -> tuple[Column, ...] | None:
         """Describe the pending result; None where DuckDB only says `Count` or `Success`."""
-        described = self.connection.description
-        if described is None or rowcount >= 0:
+        if self.connection.description is None or rowcount >= 0:
             return None
-        columns = tuple(column(name, str(type_)) for name, type_, *_ in described)
+        columns = self._describe()
         if statement.type in _WITHOUT_ROWS:
             return None
         if statement.type is not _Type.SELECT and columns == _SUCCESS:
             return None
         return columns
+
+    def _describe(self) -> tuple[Column, ...]:
+        described = self.connection.description or ()
+        return tuple(column(name, str(type_)) for name, type_, *_ in described)
 
     def run(self, work: Callable[[], T], execution: Execution) -> T:
         """Do DuckDB's work so that Ctrl-C and `interrupt` can stop it.
@@ -278,14 +281,22 @@ class Engine:
                 f"executemany runs one statement for many rows; the text has {count}"
             )
 
-    def execute_each(self, sql: str, rows: Sequence[Any]) -> int:
-        """Run one statement for each row of parameters, all or none; return the rows changed."""
+    def execute_each(self, sql: str, rows: Sequence[Any]) -> Result:
+        """Run one statement for each row of parameters, all or none.
+
+        The result has what RETURNING returned, in the order of `rows`.
+        """
+        returned: list[Row] = []
         with self.lock:
             owned = self.autocommit and not self.in_transaction
             if owned:
                 self.begin()
             try:
-                changed = [self.execute(sql, row).rowcount for row in rows]
+                results = []
+                for row in rows:
+                    results.append(result := self.execute(sql, row))
+                    if result.columns is not None:
+                        returned += result.fetch_all()
             except BaseException:
                 if owned:
                     self.rollback()
@@ -294,30 +305,58 @@ class Engine:
                 raise
             if owned:
                 self.commit()
-        return -1 if -1 in changed else sum(changed)
+        last, changed = results[-1], [result.rowcount for result in results]
+        count = -1 if -1 in changed else sum(changed)
+        return Result(self, last.columns, count, last.execution).hold(returned)
 
-    def insert_rows(self, sql: str, rows: pyarrow.Table | pyarrow.RecordBatchReader) -> int:
+    def insert_rows(self, sql: str, rows: pyarrow.Table | pyarrow.RecordBatchReader) -> Result:
         """Run one statement that reads `rows` from the relation `ROWS_VIEW` into a table.
 
-        Return how many rows it wrote.
+        The result has what RETURNING returned: in the order of `rows`, if `keeps_order`.
         """
+        run = self.new_execution()
+
+        def insert() -> Result:
+            self.connection.execute(sql)
+            count = self.connection.rowcount
+            if count >= 0:
+                return Result(self, None, count, run)
+            columns = self._describe()
+            return Result(self, columns, count, run).hold(self.connection.fetchall())
+
+        return self._with_rows(rows, insert, run)
+
+    def query_rows(self, sql: str, rows: pyarrow.Table) -> list[Row]:
+        """Run a query that reads `rows` from the relation `ROWS_VIEW`."""
+
+        def query() -> list[Row]:
+            return self.connection.execute(sql).fetchall()
+
+        return self._with_rows(rows, query, self.new_execution())
+
+    def _with_rows(self, rows: object, work: Callable[[], T], run: Execution) -> T:
         with self.lock:
             self.settle()
             self._open_transaction()
-            run = self._execution = self.new_execution()
+            self._execution = run
 
-            def insert() -> int:
+            def registered() -> T:
                 self._end_pending()
                 self.connection.register(ROWS_VIEW, rows)
                 try:
-                    self.connection.execute(sql)
-                    return self.connection.rowcount
+                    return work()
                 finally:
                     # A transaction that has failed refuses this too; its rollback does it then.
                     with contextlib.suppress(duckdb.TransactionException):
                         self.connection.unregister(ROWS_VIEW)
 
-            return self.run(insert, run)
+            return self.run(registered, run)
+
+    def keeps_order(self) -> bool:
+        """Tell whether what is inserted and returned keeps the order of what is read."""
+        with self.lock:
+            setting = "current_setting('preserve_insertion_order')"
+            return bool(self.execute(f"SELECT {setting}").fetch_all()[0][0])
 
     def tables_that_reference_themselves(self) -> set[str]:
         """Return the names of tables with a foreign key to themselves, in lower case."""

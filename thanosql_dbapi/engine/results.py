@@ -48,6 +48,12 @@ class Result:
         #: The batches of an Arrow reader that was handed out, as long as someone has it.
         self._reader: Callable[[], object] = lambda: None
 
+    def hold(self, rows: Iterable[Row]) -> Result:
+        """Be a result of rows that were read already; return it."""
+        self._rows.extend(rows)
+        self._end()
+        return self
+
     def fetch_one(self) -> Row | None:
         """Return the next row, or None. Rows are read ahead by at most one vector."""
         if not self._rows and self._streams:
@@ -59,6 +65,8 @@ class Result:
 
     def fetch_many(self, size: int) -> list[Row]:
         """Return the next `size` rows, fewer at the end."""
+        if not self._rows and self._streams and (rows := self._read_directly(size)) is not None:
+            return rows
         if len(self._rows) < size and self._streams:
             self._read(size - len(self._rows))
         self._raise_failure()
@@ -69,6 +77,8 @@ class Result:
     def fetch_all(self) -> list[Row]:
         """Return all rows that are left."""
         if self._streams:
+            if not self._rows and (rows := self._read_directly(None)) is not None:
+                return rows
             self._read(None)
         if self._failure is not None:
             self._rows.clear()  # they are not all
@@ -159,6 +169,16 @@ class Result:
                 self._rows.extend(rows)
                 if size is None or len(rows) < size:
                     self._end()
+
+    def _read_directly(self, size: int | None) -> list[Row] | None:
+        """Return rows as DuckDB made them, past the buffer; None if that holds some by now."""
+        with self._engine.lock:
+            if self._rows or not self._streams:  # another thread may have buffered it meanwhile
+                return None
+            rows = self._run(_fetch(size))
+            if size is None or len(rows) < size:
+                self._end()
+            return rows
 
     def _run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         try:

@@ -13,7 +13,16 @@ from sqlglot import TokenType
 from .tokens import Token, Unreadable, tokenise
 
 #: Words behind the list, or in it, that need DuckDB to see each row by itself.
-_ROW_BY_ROW = frozenset({"RETURNING", "UPDATE", "DEFAULT", "SELECT", "VALUES"})
+_ROW_BY_ROW = frozenset({"DEFAULT", "SELECT", "VALUES"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """The texts of `INTO target (columns) … ON CONFLICT (key) DO UPDATE`."""
+
+    target: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,8 @@ class InsertValues:
     """Where `VALUES (…)` stands in an INSERT, and the placeholders in it.
 
     `text[values_start:tail_start]` is the whole of `VALUES (…)`, `text[tuple_start:tuple_end]`
-    what stands between its parentheses. `placeholders` are (key, start, end).
+    what stands between its parentheses. `placeholders` are (key, start, end). `returns` tells
+    whether a RETURNING follows, `upsert` what an ON CONFLICT … DO UPDATE says.
     """
 
     values_start: int
@@ -29,6 +39,8 @@ class InsertValues:
     tuple_end: int
     tail_start: int
     placeholders: tuple[tuple[int | str, int, int], ...]
+    returns: bool
+    upsert: Upsert | None
 
 
 def insert_values(text: str) -> InsertValues | None:
@@ -50,9 +62,49 @@ def insert_values(text: str) -> InsertValues | None:
     ):
         return None
     places = _placeholders(tokens[start + 2 : end])
+    upsert = None
+    if "UPDATE" in words[start:]:
+        upsert = _upsert(text, tokens[2:start], tokens[start + 2 : end], after)
+        if upsert is None:
+            return None
     return InsertValues(
-        tokens[start].start, tokens[start + 1].end, tokens[end].start, tokens[end].end, places
+        tokens[start].start,
+        tokens[start + 1].end,
+        tokens[end].start,
+        tokens[end].end,
+        places,
+        "RETURNING" in words[end:],
+        upsert,
     )
+
+
+_IN_A_PLAIN_TUPLE = frozenset({TokenType.PLACEHOLDER, TokenType.COMMA})
+
+
+def _upsert(
+    text: str, into: Sequence[Token], values: Sequence[Token], after: Sequence[Token]
+) -> Upsert | None:
+    """Read an upsert of bare placeholders; None where it says more than that."""
+    if any(token.kind not in _IN_A_PLAIN_TUPLE for token in values):
+        return None
+    words = [token.word for token in after]
+    opening = next((i for i, t in enumerate(into) if t.kind is TokenType.L_PAREN), 0)
+    closing = _closing(after, 2) if words[:2] == ["ON", "CONFLICT"] and len(after) > 2 else None
+    if not opening or closing is None or words[closing + 1 : closing + 3] != ["DO", "UPDATE"]:
+        return None
+    target, columns = into[:opening], _names(text, into[opening + 1 : -1])
+    key = _names(text, after[3:closing])
+    if columns is None or key is None or "AS" in [token.word for token in target]:
+        return None
+    return Upsert(text[target[0].start : target[-1].end], columns, key)
+
+
+def _names(text: str, tokens: Sequence[Token]) -> tuple[str, ...] | None:
+    """Return the names of a list as they are written; None where an item is more than one word."""
+    names, commas = tokens[::2], tokens[1::2]
+    if len(names) != len(commas) + 1 or any(t.kind is not TokenType.COMMA for t in commas):
+        return None
+    return tuple(text[token.start : token.end] for token in names)
 
 
 def _closing(tokens: Sequence[Token], opening: int) -> int | None:
