@@ -18,6 +18,9 @@ import thanosql_dbapi
 from thanosql_dbapi import Connection
 from thanosql_dbapi.models import families
 
+#: SQLAlchemy's suite has a plugin of its own; tests/dialect/test_compliance.py runs it apart.
+collect_ignore = ["dialect/suite"]
+
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> Echo:

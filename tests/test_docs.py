@@ -39,7 +39,15 @@ LANGUAGE = ROOT / "docs" / "language.md"
 DRIVER = ROOT / "docs" / "driver.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-WITH_EXAMPLES = [README, ROOT / "docs" / "quickstart.md", LANGUAGE, DRIVER]
+WITH_EXAMPLES = [
+    README,
+    ROOT / "docs" / "quickstart.md",
+    LANGUAGE,
+    DRIVER,
+    ROOT / "docs" / "sqlalchemy.md",
+    ROOT / "docs" / "tools.md",
+    ROOT / "docs" / "views.md",
+]
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]+) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
@@ -241,10 +249,11 @@ def test_every_function_is_told_with_its_parameters() -> None:
 
 
 def test_every_module_is_told_and_no_other() -> None:
-    package = Path(thanosql_dbapi.__file__).parent
+    package, dialect = ROOT / "thanosql_dbapi", ROOT / "sqlalchemy_dialect"
     modules = {
-        path.relative_to(package).with_suffix("").as_posix()
-        for path in package.rglob("*.py")
+        path.relative_to(base).with_suffix("").as_posix()
+        for folder, base in ((package, package), (dialect, ROOT))
+        for path in folder.rglob("*.py")
         if path.name != "__init__.py"
     }
     told = set(re.findall(r"^\| `([\w/]+)` \|", text_of(ARCHITECTURE), re.MULTILINE))

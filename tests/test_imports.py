@@ -19,11 +19,14 @@ SOURCES = sorted([*PACKAGE.rglob("*.py"), *(HOUSE / "sqlalchemy_dialect").rglob(
 
 #: Where a package may be imported: a module or a folder, from the top of the house.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
+    # pandas and others load it; see thanosql_dbapi/adbc.py.
+    "adbc_driver_manager": (),
     "duckdb": ("thanosql_dbapi/engine/",),
     "torch": ("thanosql_dbapi/models/",),
     "transformers": ("thanosql_dbapi/models/",),
     "torchaudio": ("thanosql_dbapi/models/",),
     "sqlalchemy": ("sqlalchemy_dialect/",),
+    "alembic": ("sqlalchemy_dialect/migration",),
     "sqlglot": ("thanosql_dbapi/language/",),
     "soundfile": ("thanosql_dbapi/media/",),
     "jiwer": ("thanosql_dbapi/models/",),
@@ -50,7 +53,7 @@ LAYERS = (
     ("lowering",),
     ("relations.",),
     ("commands.",),
-    ("dispatch", "bulk"),
+    ("adbc", "dispatch", "bulk"),
     ("cursor",),
     ("connection",),
     ("",),
@@ -141,6 +144,17 @@ def test_a_module_imports_only_from_below(name: str) -> None:
     assert above == set()
 
 
+def test_the_dialect_knows_the_driver_by_its_public_names_alone() -> None:
+    private = [
+        f"{path.relative_to(HOUSE)}: {full}"
+        for path in (HOUSE / "sqlalchemy_dialect").rglob("*.py")
+        for full in imports(path, typing_only=False)
+        if full.split(".")[0] == PACKAGE.name
+        and full.removeprefix(f"{PACKAGE.name}.") not in {*thanosql_dbapi.__all__, PACKAGE.name}
+    ]
+    assert private == []
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {
         name_of(path): modules_imported(path) - {""}
@@ -169,6 +183,8 @@ HEAVY = [
     "transformers",
     "torchaudio",
     "pandas",
+    "polars",
+    "adbc_driver_manager",
     "sqlalchemy",
     "pyarrow",
     "sqlglot",

@@ -1,0 +1,103 @@
+"""Statements beside SQLAlchemy's own: INSERT with ON CONFLICT, INSERT for pandas, and PREDICT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import String, column, exc, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.selectable import SelectBase, Subquery, TextualSelect
+from sqlalchemy.sql.visitors import InternalTraversal
+
+OptionValue = str | int | float | bool | Sequence[str | int | float]
+
+
+class Insert(sqlite.Insert):
+    """INSERT with `on_conflict_do_update`, `on_conflict_do_nothing` and `excluded`.
+
+    SQLite's construct says what DuckDB takes; the SQL is this dialect's.
+    """
+
+    stringify_dialect = "thanosql"
+    inherit_cache = True
+
+
+def insert(table: Any) -> Insert:
+    """Return an INSERT that can say what happens ON CONFLICT."""
+    return Insert(table)
+
+
+def insert_rows(table: Any, connection: Any, keys: Sequence[str], rows: Iterable[Any]) -> int:
+    """Insert the rows of a DataFrame: `frame.to_sql(name, engine, method=insert_rows)`.
+
+    Three times as fast as pandas' own way, which makes a dictionary of each row and has
+    SQLAlchemy take it apart again.
+    """
+    statement = sqlalchemy.insert(table.table)
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(keys))
+    result = connection.exec_driver_sql(str(compiled), [tuple(row) for row in rows])
+    count: int = result.rowcount
+    return count
+
+
+class Predict(ClauseElement):
+    """The text of a PREDICT, over the query that it reads."""
+
+    __visit_name__ = "predict"
+    stringify_dialect = "thanosql"
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's form
+        ("query", InternalTraversal.dp_clauseelement),
+        ("using", InternalTraversal.dp_string),
+        ("options", InternalTraversal.dp_plain_obj),
+    ]
+
+    def __init__(self, query: SelectBase, using: str, options: tuple[tuple[str, Any], ...]) -> None:
+        self.query = query
+        self.using = using
+        self.options = options
+
+
+def predict(query: Any, using: str, *, name: str | None = None, **options: OptionValue) -> Subquery:
+    """Return `PREDICT USING model AS query` as a FROM clause.
+
+    Its columns are the query's and then the prediction, `predicted` (or `result_col`):
+
+        calls = predict(select(table), using="voice_tiny", audio_col="path")
+        select(calls.c.region, func.count()).where(calls.c.predicted.contains("refund"))
+
+    Its `element` is the statement by itself, for `connection.execute`.
+
+    Args:
+        query: a SELECT, a table, or a mapped class.
+        using: the model, `m` or `m@3`.
+        name: the alias in the FROM clause; made up if not given.
+        options: the statement's OPTIONS.
+
+    Raises:
+        ArgumentError: an option's name or value cannot stand in a statement.
+    """
+    selected = query if isinstance(query, SelectBase) else select(query)
+    if len({c.name for c in selected.selected_columns}) < len(selected.selected_columns):
+        # As a FROM clause it has names of its own for columns of one name.
+        selected = select(selected.subquery())
+    result = column(str(options.get("result_col", "predicted")), String())
+    given = tuple((option, _literal(option, value)) for option, value in options.items())
+    # It takes its text as anything that compiles.
+    words: Any = Predict(selected, using, given)
+    statement = TextualSelect(words, [*selected.selected_columns, result], positional=True)
+    return statement.subquery(name)
+
+
+def _literal(option: str, value: Any) -> Any:
+    if not option.isidentifier():
+        raise exc.ArgumentError(f"'{option}' is no name of an option")
+    if isinstance(value, list | tuple):
+        return tuple(_literal(option, item) for item in value)
+    if not isinstance(value, str | int | float):
+        raise exc.ArgumentError(
+            f"{option}={value!r} is neither text nor number, nor a list of them"
+        )
+    return value
