@@ -32,15 +32,112 @@ from .types import parse_type
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import (
-        ReflectedCheckConstraint,
-        ReflectedColumn,
-        ReflectedForeignKeyConstraint,
         ReflectedIndex,
-        ReflectedPrimaryKeyConstraint,
-        ReflectedTableComment,
-        ReflectedUniqueConstraint,
         TableKey,
     )
+
+
+def _of_one(name: str) -> Any:
+    """Return SQLAlchemy's method `get_…` for one relation, over its `get_multi_…`."""
+
+    def get(
+        self: Any, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> Any:
+        found = getattr(self, name.replace("get_", "get_multi_", 1))(
+            connection,
+            schema=schema,
+            filter_names=[table_name],
+            scope=ObjectScope.ANY,
+            kind=ObjectKind.ANY,
+        )
+        for _, facts in found:
+            return facts
+        raise _no_such_table(table_name, schema)
+
+    get.__name__ = name  # SQLAlchemy's cache goes by it
+    return reflection.cache(get)
+
+
+def _of_many(facts: Callable[[Connection, Relations], Facts]) -> Any:
+    """Return SQLAlchemy's method `get_multi_…` that reads these facts of relations."""
+
+    def get_multi(
+        self: Any,
+        connection: Connection,
+        *,
+        schema: str | None = None,
+        filter_names: Collection[str] | None = None,
+        scope: ObjectScope = ObjectScope.DEFAULT,
+        kind: ObjectKind = ObjectKind.TABLE,
+        **kw: Any,
+    ) -> Facts:
+        return facts(connection, Relations(schema, filter_names, scope, kind))
+
+    return get_multi
+
+
+def _columns(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, COLUMNS):
+        yield key, [_column(key, *row) for row in rows]
+
+
+def _primary_keys(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, KEYS):
+        primary = ReflectionDefaults.pk_constraint()
+        for constraint, name, columns, names in rows:
+            if constraint == "PRIMARY KEY":
+                primary["name"] = name
+                primary["constrained_columns"] = _spelled(columns, names)
+        yield key, primary
+
+
+def _unique_constraints(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, KEYS):
+        unique = [
+            {"name": name, "column_names": _spelled(columns, names)}
+            for constraint, name, columns, names in rows
+            if constraint == "UNIQUE"
+        ]
+        yield key, unique
+
+
+def _check_constraints(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, CHECKS):
+        names = _distinct(name for name, _ in rows)
+        texts = (_bare(text) for _, text in rows)
+        yield key, [{"name": n, "sqltext": t} for n, t in zip(names, texts, strict=True)]
+
+
+def _foreign_keys(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, FOREIGN_KEYS):
+        found = [
+            {
+                "name": name,
+                "constrained_columns": _spelled(columns, names),
+                # DuckDB's stay within their schema.
+                "referred_schema": key[0],
+                "referred_table": target,
+                "referred_columns": _spelled(target_columns, target_names),
+                "options": {},
+            }
+            for name, columns, names, target, target_columns, target_names in rows
+        ]
+        yield key, found
+
+
+def _indexes(connection: Connection, relations: Relations) -> Facts:
+    for key, rows in relations.details(connection, INDEXES):
+        yield key, [_index(*row) for row in rows]
+
+
+def _comments(connection: Connection, relations: Relations) -> Facts:
+    for key, (comment,) in relations.facts(connection, "comment"):
+        yield key, {"text": comment}
+
+
+def _options(connection: Connection, relations: Relations) -> Facts:
+    for key, _ in relations.facts(connection, "name"):
+        yield key, ReflectionDefaults.table_options()  # DuckDB's tables have none
 
 
 class Reflection(default.DefaultDialect):
@@ -48,6 +145,7 @@ class Reflection(default.DefaultDialect):
 
     A schema is the current one where none is given, a name in the current database, or
     `database.schema` for an attached one; an attached database's name alone is its `main`.
+    What is asked of one relation raises sqlalchemy.exc.NoSuchTableError if there is none.
     """
 
     # --- names ---
@@ -177,278 +275,25 @@ class Reflection(default.DefaultDialect):
             return _view_query(definition)
         raise _no_such_table(view_name, schema)
 
-    # --- one table: the many, of one ---
+    # --- one table, and many: one query each way ---
 
-    @reflection.cache
-    def get_columns(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedColumn]:
-        """Return the columns of a table or view, in order.
+    get_columns = _of_one("get_columns")
+    get_pk_constraint = _of_one("get_pk_constraint")
+    get_foreign_keys = _of_one("get_foreign_keys")
+    get_unique_constraints = _of_one("get_unique_constraints")
+    get_check_constraints = _of_one("get_check_constraints")
+    get_indexes = _of_one("get_indexes")
+    get_table_comment = _of_one("get_table_comment")
+    get_table_options = _of_one("get_table_options")
 
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is none of that name.
-        """
-        found: list[ReflectedColumn] = _only(self.get_multi_columns, connection, table_name, schema)
-        return found
-
-    @reflection.cache
-    def get_pk_constraint(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> ReflectedPrimaryKeyConstraint:
-        """Return the primary key.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: ReflectedPrimaryKeyConstraint = _only(
-            self.get_multi_pk_constraint, connection, table_name, schema
-        )
-        return found
-
-    @reflection.cache
-    def get_foreign_keys(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedForeignKeyConstraint]:
-        """Return the foreign keys.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: list[ReflectedForeignKeyConstraint] = _only(
-            self.get_multi_foreign_keys, connection, table_name, schema
-        )
-        return found
-
-    @reflection.cache
-    def get_unique_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedUniqueConstraint]:
-        """Return the unique constraints.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: list[ReflectedUniqueConstraint] = _only(
-            self.get_multi_unique_constraints, connection, table_name, schema
-        )
-        return found
-
-    @reflection.cache
-    def get_check_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedCheckConstraint]:
-        """Return the check constraints.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: list[ReflectedCheckConstraint] = _only(
-            self.get_multi_check_constraints, connection, table_name, schema
-        )
-        return found
-
-    @reflection.cache
-    def get_indexes(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedIndex]:
-        """Return the indexes that were created by themselves; not those of constraints.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: list[ReflectedIndex] = _only(self.get_multi_indexes, connection, table_name, schema)
-        return found
-
-    @reflection.cache
-    def get_table_comment(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> ReflectedTableComment:
-        """Return the comment.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: ReflectedTableComment = _only(
-            self.get_multi_table_comment, connection, table_name, schema
-        )
-        return found
-
-    @reflection.cache
-    def get_table_options(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> dict[str, Any]:
-        """Return nothing: DuckDB's tables have no options.
-
-        Raises:
-            sqlalchemy.exc.NoSuchTableError: there is no table or view of that name.
-        """
-        found: dict[str, Any] = _only(self.get_multi_table_options, connection, table_name, schema)
-        return found
-
-    # --- many tables, one query ---
-
-    def get_multi_columns(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the columns of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, COLUMNS):
-            yield key, [_column(key, *row) for row in rows]
-
-    def get_multi_pk_constraint(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the primary key of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, KEYS):
-            primary = ReflectionDefaults.pk_constraint()
-            for constraint, name, columns, names in rows:
-                if constraint == "PRIMARY KEY":
-                    primary["name"] = name
-                    primary["constrained_columns"] = _spelled(columns, names)
-            yield key, primary
-
-    def get_multi_unique_constraints(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the unique constraints of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, KEYS):
-            yield (
-                key,
-                [
-                    {"name": name, "column_names": _spelled(columns, names)}
-                    for constraint, name, columns, names in rows
-                    if constraint == "UNIQUE"
-                ],
-            )
-
-    def get_multi_check_constraints(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the check constraints of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, CHECKS):
-            names = _distinct(name for name, _ in rows)
-            texts = (_bare(text) for _, text in rows)
-            yield (
-                key,
-                [{"name": n, "sqltext": t} for n, t in zip(names, texts, strict=True)],
-            )
-
-    def get_multi_foreign_keys(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the foreign keys of each relation; DuckDB's stay within their schema."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, FOREIGN_KEYS):
-            yield (
-                key,
-                [
-                    {
-                        "name": name,
-                        "constrained_columns": _spelled(columns, names),
-                        "referred_schema": schema,
-                        "referred_table": target,
-                        "referred_columns": _spelled(target_columns, target_names),
-                        "options": {},
-                    }
-                    for name, columns, names, target, target_columns, target_names in rows
-                ],
-            )
-
-    def get_multi_indexes(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the indexes of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, rows in relations.details(connection, INDEXES):
-            yield key, [_index(*row) for row in rows]
-
-    def get_multi_table_comment(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return the comment of each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, (comment,) in relations.facts(connection, "comment"):
-            yield key, {"text": comment}
-
-    def get_multi_table_options(
-        self,
-        connection: Connection,
-        *,
-        schema: str | None = None,
-        filter_names: Collection[str] | None = None,
-        scope: ObjectScope = ObjectScope.DEFAULT,
-        kind: ObjectKind = ObjectKind.TABLE,
-        **kw: Any,
-    ) -> Facts:
-        """Return no option for each relation."""
-        relations = Relations(schema, filter_names, scope, kind)
-        for key, _ in relations.facts(connection, "name"):
-            yield key, ReflectionDefaults.table_options()
-
-
-def _only(many: Callable[..., Facts], connection: Connection, name: str, schema: str | None) -> Any:
-    found = many(
-        connection,
-        schema=schema,
-        filter_names=[name],
-        scope=ObjectScope.ANY,
-        kind=ObjectKind.ANY,
-    )
-    for _, facts in found:
-        return facts
-    raise _no_such_table(name, schema)
+    get_multi_columns = _of_many(_columns)
+    get_multi_pk_constraint = _of_many(_primary_keys)
+    get_multi_foreign_keys = _of_many(_foreign_keys)
+    get_multi_unique_constraints = _of_many(_unique_constraints)
+    get_multi_check_constraints = _of_many(_check_constraints)
+    get_multi_indexes = _of_many(_indexes)
+    get_multi_table_comment = _of_many(_comments)
+    get_multi_table_options = _of_many(_options)
 
 
 def _no_such_table(name: str, schema: str | None) -> exc.NoSuchTableError:
