@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -143,7 +144,8 @@ def _parameters(values: Values) -> tuple[pa.Array, str | None] | None:
         return None
     try:
         return convert(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError):
+    # A key that cannot be hashed is a TypeError.
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError, TypeError):
         return None
 
 
@@ -181,7 +183,8 @@ def _decimals(values: Values) -> tuple[pa.Array, None] | None:
     found = pa.array(values)
     if found.type.precision > found.type.scale:
         return found, None
-    # A type without a digit before the point writes 0.25 as .25, as DuckDB itself never does.
+    # A type without a digit before the point writes 0.25 as .25. DuckDB 2.0 does so itself, one by
+    # one, and not for 0.05: as texts alone such values come out otherwise, as numbers never.
     if found.type.scale >= _WIDEST_DECIMAL:
         return None
     return pa.array(values, pa.decimal128(found.type.scale + 1, found.type.scale)), None
@@ -220,15 +223,74 @@ def _uuids(values: Values) -> tuple[pa.Array, str]:
     return pa.array([None if v is None else str(v) for v in values]), "UUID"
 
 
-def _lists(values: Values) -> tuple[pa.Array, None] | None:
-    """Convert flat lists of one type, embeddings for one."""
+def _lists(values: Values) -> tuple[pa.Array, str | None] | None:
+    """Convert lists of one type: embeddings, lists of lists, of structs."""
     import pyarrow as pa
 
-    kinds = {type(item) for value in values if value is not None for item in value}
-    kinds -= {type(None)}
-    if len(kinds) != 1 or not kinds <= {int, float, str, bool}:
+    items = list(chain.from_iterable(value for value in values if value is not None))
+    kinds = set(map(type, items)) - {type(None)}
+    if not kinds:
         return None
-    return pa.array(values), None
+    if kinds <= {int, float, str, bool}:
+        return (pa.array(values), None) if len(kinds) == 1 else None
+    found = _parameters(items)
+    if found is None:
+        return None
+    array, cast = found
+    return pa.ListArray.from_arrays(_offsets(values), array), cast and f"{cast}[]"
+
+
+def _structs(values: Values) -> tuple[pa.Array, None] | None:
+    """Convert dicts of the same names in the same order."""
+    import pyarrow as pa
+
+    names = list(next(value for value in values if value is not None))
+    if not names or any(value is not None and list(value) != names for value in values):
+        return None
+    if len({name.lower() for name in names if isinstance(name, str)}) < len(names):
+        return None
+    if {*names} == {"key", "value"}:
+        # In the other order DuckDB takes the values for the keys.
+        return _maps(values) if names == ["key", "value"] else None
+    fields = []
+    for name in names:
+        found = _parameters([None if value is None else value[name] for value in values])
+        if found is None or found[1] is not None:
+            return None
+        fields.append(found[0])
+    absent = pa.array([value is None for value in values])
+    return pa.StructArray.from_arrays(fields, names, mask=absent), None
+
+
+def _maps(values: Values) -> tuple[pa.Array, None] | None:
+    """Convert what DuckDB takes for a MAP: dicts of a list of keys and a list of values."""
+    import pyarrow as pa
+
+    present = [value for value in values if value is not None]
+    for value in present:
+        keys, items = value["key"], value["value"]
+        if not (isinstance(keys, list) and isinstance(items, list) and len(keys) == len(items)):
+            return None
+        # Only what can be hashed can be told apart here; DuckDB refuses a key that is there twice.
+        if None in keys or len(set(keys)) < len(keys):
+            return None
+    keys = _parameters(list(chain.from_iterable(value["key"] for value in present)))
+    items = _parameters(list(chain.from_iterable(value["value"] for value in present)))
+    if keys is None or items is None or keys[1] is not None or items[1] is not None:
+        return None
+    offsets = _offsets([None if value is None else value["key"] for value in values])
+    return pa.MapArray.from_arrays(offsets, keys[0], items[0]), None
+
+
+def _offsets(values: Values) -> pa.Array:
+    """Return where each list begins among the items of all; None where there is none."""
+    import pyarrow as pa
+
+    begins, total = [], 0
+    for value in values:
+        begins.append(None if value is None else total)
+        total += 0 if value is None else len(value)
+    return pa.array([*begins, total], pa.int32())
 
 
 _CONVERTERS: dict[type, Callable[[Values], tuple[pa.Array, str | None] | None]] = {
@@ -244,4 +306,5 @@ _CONVERTERS: dict[type, Callable[[Values], tuple[pa.Array, str | None] | None]] 
     Decimal: _decimals,
     UUID: _uuids,
     list: _lists,
+    dict: _structs,
 }
