@@ -181,6 +181,15 @@ def to_sql(contestant: str, *, rows: int, **options: Any) -> Facts:
     return {"seconds": watch.seconds, "rows": rows}
 
 
+def to_sql_rows(contestant: str, *, rows: int) -> Facts:
+    """Write a DataFrame through an engine, with `insert_rows` where it is ours."""
+    if contestant != "thanosql":
+        return to_sql(contestant, rows=rows)
+    from sqlalchemy_dialect import insert_rows
+
+    return to_sql(contestant, rows=rows, method=insert_rows)
+
+
 def new_frame(rows: int) -> Any:
     import pandas as pd
 
@@ -410,6 +419,7 @@ WORKLOADS: dict[str, tuple[Callable[..., Facts], dict[str, Any], int]] = {
     "insert_returning": (insert, {"key": False, "returning": True}, ROWS_WRITTEN),
     "insert_text": (insert_text, {}, ROWS_BOUND),
     "to_sql": (to_sql, {}, ROWS_WRITTEN),
+    "to_sql_rows": (to_sql_rows, {}, ROWS_WRITTEN),
     "to_sql_multi": (to_sql, {"method": "multi", "chunksize": MULTI}, ROWS_WRITTEN),
     "to_sql_quickest": (to_sql_quickest, {}, ROWS_WRITTEN),
     "read_sql": (read_sql, {}, ROWS_READ),
