@@ -30,9 +30,6 @@ from .reflection import Reflection
 #: Below this a VALUES list is read faster than Arrow is made (measured, DuckDB 2.0).
 _FEW_ROWS = 100
 
-#: Rows in memory as Arrow at once, beside those that came back.
-_ROWS_PER_BATCH = 100_000
-
 
 class ThanoSQLExecutionContext(default.DefaultExecutionContext):
     """One execution of a statement."""
@@ -98,6 +95,7 @@ class ThanoSQLDialect(Reflection, default.DefaultDialect):
     insert_executemany_returning = True
     insert_executemany_returning_sort_by_parameter_order = True
     use_insertmanyvalues = True
+    insertmanyvalues_page_size = 100_000  # rows in memory as Arrow at once
     insertmanyvalues_implicit_sentinel = InsertmanyvaluesSentinelOpts.ANY_AUTOINCREMENT
     supports_default_values = True
     supports_default_metavalue = True
@@ -107,6 +105,7 @@ class ThanoSQLDialect(Reflection, default.DefaultDialect):
     supports_sane_multi_rowcount = True
     supports_sane_rowcount_returning = False  # DuckDB counts what a RETURNING changes for nobody
     supports_is_distinct_from = True
+    div_is_floordiv = False
     supports_server_side_cursors = True
     update_returning_multifrom = False
     delete_returning_multifrom = False
@@ -223,17 +222,17 @@ class ThanoSQLDialect(Reflection, default.DefaultDialect):
         """Yield the batches of an INSERT of many rows with RETURNING.
 
         DuckDB reads a long VALUES list slowly; the driver's executemany hands the rows over as
-        Arrow, and returns what RETURNING returns in their order, so nothing needs sorting.
+        Arrow, and returns what RETURNING returns in their order, so nothing needs sorting. It also
+        sees to it that a row of an upsert finds the one before it, which a VALUES list does not.
         """
-        insert = context.compiled.compile_state.statement
-        if len(parameters) < _FEW_ROWS or insert._post_values_clause is not None:
-            # With ON CONFLICT … DO UPDATE each row has to see the one before it.
+        upserts = context.compiled.compile_state.statement._post_values_clause is not None
+        if len(parameters) < _FEW_ROWS and not upserts:
             yield from super()._deliver_insertmanyvalues_batches(
                 connection, cursor, statement, parameters, generic_setinputsizes, context
             )
             return
         options = context.execution_options
-        size = options.get("insertmanyvalues_page_size", _ROWS_PER_BATCH)
+        size = options.get("insertmanyvalues_page_size", self.insertmanyvalues_page_size)
         context._insertmanyvalues_rows = rows = []
         starts = range(0, len(parameters), size)
         for number, start in enumerate(starts, 1):

@@ -6,6 +6,7 @@ compiler says, nothing stands here.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import exc
@@ -51,23 +52,12 @@ class ThanoSQLCompiler(compiler.SQLCompiler):
         """Render PREDICT over its query; see `statements.Predict`."""
         kw.update(asfrom=False, compound_index=None)
         model = self.preparer.quote(element.using)
-        options = ", ".join(
-            f"{name}={self._option_value(value)}" for name, value in element.options
-        )
+        options = ", ".join(f"{name}={value}" for name, value in element.options)
         return (
             f"PREDICT USING {model}"
             + (f" OPTIONS ({options})" if options else "")
             + f" AS {self.process(element.query, **kw)}"
         )
-
-    def _option_value(self, value: Any) -> str:
-        if isinstance(value, tuple):
-            return f"[{', '.join(map(self._option_value, value))}]"
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str):
-            return self.render_literal_value(value, sqltypes.STRINGTYPE)
-        return repr(value)
 
     def visit_sequence(self, sequence: Any, **kw: Any) -> str:
         """Render the next value of a sequence."""
@@ -272,8 +262,37 @@ class ThanoSQLCompiler(compiler.SQLCompiler):
         return f"{self.process(binary.left, **kw)}[{self.process(binary.right, **kw)}]"
 
     def visit_slice(self, element: Any, **kw: Any) -> str:
-        """Render the bounds of a list's slice."""
-        return f"{self.process(element.start, **kw)}:{self.process(element.stop, **kw)}"
+        """Render the bounds of a list's slice, and its step; a bound may be left out."""
+        start, stop, step = (
+            "" if isinstance(bound, elements.Null) else self.process(bound, **kw)
+            for bound in (element.start, element.stop, element.step)
+        )
+        return f"{start}:{stop or '-'}:{step}" if step else f"{start}:{stop}"
+
+    def visit_try_cast(self, cast: Any, **kw: Any) -> str:
+        """Render a cast that gives NULL where it fails."""
+        return f"TRY_{self.visit_cast(cast, **kw)}"
+
+    #: While RETURNING is rendered: DuckDB takes no parameters there, so values are written out.
+    _in_returning = False
+
+    def returning_clause(
+        self, stmt: Any, returning_cols: Any, *, populate_result_map: bool, **kw: Any
+    ) -> str:
+        """Render RETURNING."""
+        self._in_returning = True
+        try:
+            return super().returning_clause(
+                stmt, returning_cols, populate_result_map=populate_result_map, **kw
+            )
+        finally:
+            self._in_returning = False
+
+    def visit_bindparam(self, bindparam: Any, *arguments: Any, **kw: Any) -> str:
+        """Render a parameter, in RETURNING its value."""
+        if self._in_returning:
+            kw["literal_execute"] = True
+        return super().visit_bindparam(bindparam, *arguments, **kw)
 
     def visit_array(self, element: Any, **kw: Any) -> str:
         """Render a list."""
@@ -298,10 +317,31 @@ class ThanoSQLDDLCompiler(compiler.DDLCompiler):
         column = counting_column(create.element)
         if column is None:
             return text
+        self._refuse_a_shared_sequence(column)
         temporary = "TEMPORARY " if is_temporary(create.element) else ""
-        bounds = self.get_identity_options(column.identity) if column.identity is not None else ""
+        bounds = ""
+        if column.identity is not None:
+            # DuckDB's sequences have no cache and no order.
+            options = self.get_identity_options(column.identity)
+            bounds = re.sub(r"\s*\b(CACHE \d+|(NO )?ORDER)\b", "", options)
         name = sequence_name(self.preparer, column)
         return f"\nCREATE {temporary}SEQUENCE IF NOT EXISTS {name} {bounds}".rstrip() + f";{text}"
+
+    def _refuse_a_shared_sequence(self, column: Any) -> None:
+        """Refuse a table whose sequence has the name of another one's.
+
+        Raises:
+            CompileError: `user(address_id)` and `user_address(id)` are such two.
+        """
+        name = sequence_name(self.preparer, column)
+        for table in column.table.metadata.tables.values():
+            other = counting_column(table)
+            if other is None or other is column or sequence_name(self.preparer, other) != name:
+                continue
+            raise exc.CompileError(
+                f"the keys {column} and {other} would share the sequence {name}:"
+                " give one of them a Sequence() of its own"
+            )
 
     def visit_drop_table(self, drop: Any, **kw: Any) -> str:
         """Render DROP TABLE, and then its key's sequence."""
@@ -317,10 +357,16 @@ class ThanoSQLDDLCompiler(compiler.DDLCompiler):
             self.preparer.format_column(column),
             self.dialect.type_compiler_instance.process(column.type, type_expression=column),
         ]
+        if column.identity is not None and column is not counting_column(column.table):
+            raise exc.CompileError(
+                f"{column}: DuckDB has no identity columns; Identity() is for the primary key alone"
+            )
         if column.computed is not None:
             parts.append(self.process(column.computed))
         elif column is counting_column(column.table):
-            sequence = sequence_literal(self.sql_compiler, sequence_name(self.preparer, column))
+            # Without a schema DuckDB looks for it beside the table, whatever the file is called.
+            name = bare_sequence_name(self.preparer, column)
+            sequence = sequence_literal(self.sql_compiler, name)
             parts.append(f"DEFAULT nextval({sequence})")
         elif (default := self.get_column_default_string(column)) is not None:
             parts.append(f"DEFAULT ({default})")
@@ -385,11 +431,15 @@ def is_temporary(table: Any) -> bool:
     return any(str(prefix).upper() in {"TEMP", "TEMPORARY"} for prefix in prefixes)
 
 
+def bare_sequence_name(preparer: compiler.IdentifierPreparer, column: Any) -> str:
+    """Return the name of a counting column's sequence, quoted, without a schema."""
+    return preparer.quote(f"{column.table.name}_{column.name}_seq")
+
+
 def sequence_name(preparer: compiler.IdentifierPreparer, column: Any) -> str:
     """Return the full name of a counting column's sequence, quoted."""
-    table = column.table
-    name = preparer.quote(f"{table.name}_{column.name}_seq")
-    schema = preparer.schema_for_object(table)
+    name = bare_sequence_name(preparer, column)
+    schema = preparer.schema_for_object(column.table)
     return f"{preparer.quote_schema(schema)}.{name}" if schema else name
 
 

@@ -312,7 +312,9 @@ class _Existing:
         """Say whether DuckDB does an operation of Alembic's in place."""
         if operation == "add_column":
             column = args[1]
-            return column.computed is None and not column.primary_key and not column.constraints
+            if column.computed is not None or column.primary_key or column.constraints:
+                return False
+            return column.nullable or self.free
         if operation == "drop_column":
             return self.free and self._takes_drop(args[1].name)
         if operation == "alter_column":

@@ -22,7 +22,7 @@ class Insert(sqlite.Insert):
     """
 
     stringify_dialect = "thanosql"
-    inherit_cache = True
+    inherit_cache = sqlite.Insert.inherit_cache
 
 
 def insert(table: Any) -> Insert:
@@ -54,7 +54,7 @@ class Predict(ClauseElement):
         ("options", InternalTraversal.dp_plain_obj),
     ]
 
-    def __init__(self, query: SelectBase, using: str, options: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(self, query: SelectBase, using: str, options: tuple[tuple[str, str], ...]) -> None:
         self.query = query
         self.using = using
         self.options = options
@@ -80,24 +80,30 @@ def predict(query: Any, using: str, *, name: str | None = None, **options: Optio
         ArgumentError: an option's name or value cannot stand in a statement.
     """
     selected = query if isinstance(query, SelectBase) else select(query)
-    if len({c.name for c in selected.selected_columns}) < len(selected.selected_columns):
-        # As a FROM clause it has names of its own for columns of one name.
+    names = [getattr(c, "name", None) for c in selected.selected_columns]
+    if None in names or len({*names}) < len(names):
+        # As a FROM clause it has names of its own for columns of one name or none.
         selected = select(selected.subquery())
-    result = column(str(options.get("result_col", "predicted")), String())
     given = tuple((option, _literal(option, value)) for option, value in options.items())
+    results = [v for o, v in options.items() if o.lower() in {"result_col", "column_name"}]
+    result = column(str(results[0]) if results else "predicted", String())
     # It takes its text as anything that compiles.
     words: Any = Predict(selected, using, given)
     statement = TextualSelect(words, [*selected.selected_columns, result], positional=True)
     return statement.subquery(name)
 
 
-def _literal(option: str, value: Any) -> Any:
+def _literal(option: str, value: Any) -> str:
+    """Return an option's value as the statement has it."""
     if not option.isidentifier():
         raise exc.ArgumentError(f"'{option}' is no name of an option")
     if isinstance(value, list | tuple):
-        return tuple(_literal(option, item) for item in value)
-    if not isinstance(value, str | int | float):
+        return f"[{', '.join(_literal(option, item) for item in value)}]"
+    if isinstance(value, str):
+        quoted = value.replace("'", "''")
+        return f"'{quoted}'"
+    if not isinstance(value, int | float):
         raise exc.ArgumentError(
             f"{option}={value!r} is neither text nor number, nor a list of them"
         )
-    return value
+    return str(value).lower()  # true and false, too

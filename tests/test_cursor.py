@@ -670,3 +670,13 @@ def test_a_wrong_name_does_not_cost_the_transaction(table: Connection) -> None:
 def test_a_conversion_error_is_a_data_error(db: Connection) -> None:
     with pytest.raises(DataError):
         db.execute("SELECT 'x'::INT").fetchall()
+
+
+def test_a_cursor_of_the_connection_can_be_registered(db: Connection) -> None:
+    db.register("v", db.execute("SELECT 7 AS a"))
+    assert db.execute("SELECT a FROM v").fetchall() == [(7,)]
+
+
+def test_a_statement_that_utf8_cannot_hold_is_named(db: Connection) -> None:
+    with pytest.raises(ProgrammingError, match="text that UTF-8 can hold"):
+        db.execute("SELECT '\ud800'")

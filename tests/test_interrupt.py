@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -252,3 +254,29 @@ def test_a_closed_connection_cannot_be_interrupted() -> None:
     connection.close()
     with pytest.raises(thanosql_dbapi.InterfaceError):
         connection.interrupt()
+
+
+def test_connections_that_the_collector_closes_meanwhile_do_no_harm() -> None:
+    """A rollback in a finalizer, in the middle of handing work over, once waited for ever."""
+    code = """
+import gc, threading, thanosql_dbapi
+
+class Cycle:
+    def __init__(self):
+        self.me, self.connection = self, thanosql_dbapi.connect()
+        self.connection.begin()
+    def __del__(self):
+        self.connection.rollback()
+        self.connection.close()
+
+gc.set_threshold(5)
+with thanosql_dbapi.connect() as db:
+    for _ in range(150):
+        Cycle()
+        db.execute("SELECT 1").fetchall()
+print("through")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "through\n"

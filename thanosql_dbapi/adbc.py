@@ -84,10 +84,13 @@ def _readable(data: Any) -> pa.Table | pa.RecordBatchReader:
 
     if isinstance(data, (pa.Table, pa.RecordBatchReader)):
         return data
-    if hasattr(data, "__arrow_c_stream__"):
-        return pa.RecordBatchReader.from_stream(data)
-    if hasattr(data, "__arrow_c_array__"):
-        return pa.Table.from_batches([pa.record_batch(data)])
+    try:
+        if hasattr(data, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(data)
+        if hasattr(data, "__arrow_c_array__"):
+            return pa.Table.from_batches([pa.record_batch(data)])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise ProgrammingError(f"{type(data).__name__} is no table of Arrow's: {error}") from error
     raise ProgrammingError(
         f"Arrow data is wanted (a table, a batch, a reader, or a frame), not {type(data).__name__}"
     )
@@ -99,7 +102,7 @@ def _place(catalog: str | None, schema: str | None) -> tuple[str | None, str | N
 
 
 def _qualified(*parts: str | None) -> str:
-    return ".".join(quote_name(part) for part in parts if part)
+    return ".".join(quote_name(part) for part in parts if part is not None)
 
 
 def _exists(engine: Engine, catalog: str | None, schema: str | None, table: str) -> bool:

@@ -114,18 +114,21 @@ def with_pandas_types(schema: pa.Schema) -> pa.Schema:
 
 
 def parameter_columns(
-    columns: Sequence[Values],
+    columns: Sequence[Values], targets: Sequence[str] | None = None
 ) -> tuple[pa.Table, list[str | None]] | None:
     """Turn columns of parameters into an Arrow table of c0, c1, … and the types to cast them to.
 
     None where DuckDB, given the values one by one, might take them for something else: a column
-    of mixed types, say, whose texts in a VARCHAR would come out otherwise.
+    of mixed types, say, whose texts in a VARCHAR would come out otherwise. With the types that
+    they are to become, numbers of different kinds may stand beside each other.
     """
     import pyarrow as pa
 
     arrays, casts = [], []
-    for values in columns:
+    for index, values in enumerate(columns):
         found = _parameters(values)
+        if found is None and targets is not None:
+            found = _numbers(values, targets[index])
         if found is None:
             return None
         arrays.append(found[0])
@@ -181,6 +184,8 @@ def _decimals(values: Values) -> tuple[pa.Array, None] | None:
     if scales or not isinstance(scale, int) or scale > 0:
         return None
     found = pa.array(values)
+    if found.type.precision > _WIDEST_DECIMAL:
+        return None
     if found.type.precision > found.type.scale:
         return found, None
     # A type without a digit before the point writes 0.25 as .25. DuckDB 2.0 does so itself, one by
@@ -188,6 +193,37 @@ def _decimals(values: Values) -> tuple[pa.Array, None] | None:
     if found.type.scale >= _WIDEST_DECIMAL:
         return None
     return pa.array(values, pa.decimal128(found.type.scale + 1, found.type.scale)), None
+
+
+_WHOLE_IN_A_DOUBLE = 1 << 53
+_DIGITS_OF_A_DOUBLE = 15
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
+_INTEGERS = frozenset(
+    f"{sign}{width}INT" for sign in ("", "U") for width in ("TINY", "SMALL", "BIG", "HUGE")
+) | {"INTEGER", "UINTEGER"}
+
+
+def _numbers(values: Values, target: str) -> tuple[pa.Array, None] | None:
+    """Convert numbers of several kinds or scales, where `target` is one of numbers.
+
+    Each has to become what it would become alone, down to the last bit of a DOUBLE.
+    """
+    import pyarrow as pa
+
+    if target not in _FLOATS and target not in _INTEGERS and not _DECIMAL.match(target):
+        return None
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {int, float}:
+        whole = all(abs(v) <= _WHOLE_IN_A_DOUBLE for v in values if type(v) is int)
+        return (pa.array(values, pa.float64()), None) if whole else None
+    if not kinds <= {int, Decimal}:
+        return None
+    numbers = [None if v is None else Decimal(v) for v in values]
+    if not all(n is None or n.is_finite() for n in numbers):
+        return None
+    found = pa.array(numbers)
+    widest = _DIGITS_OF_A_DOUBLE if target in _FLOATS else _WIDEST_DECIMAL
+    return (found, None) if found.type.precision <= widest else None
 
 
 def _timestamps(values: Values) -> tuple[pa.Array, None] | None:

@@ -37,31 +37,57 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> Result 
         # No zip(*rows): its iterators, one a row, are as much work for Python's collector.
         places = keys if isinstance(rows[0], Mapping) else range(len(keys))
         columns = [[row[place] for row in rows] for place in places]
+        converted = parameter_columns(columns)
+        if converted is None and (kinds := _target_types(insert, keys, engine)):
+            converted = parameter_columns(columns, kinds)
         # Without a table DuckDB binds each row by itself, as it would have done.
-        if converted := parameter_columns(columns):
+        if converted:
             table, casts = converted
-            sql = _from_rows(operation, insert, keys, casts)
-            if sql and _each_key_once(insert.upsert, sql, table, engine):
-                return engine.insert_rows(sql, table)
+            select = _from_rows(operation, insert, keys, casts)
+            if select and _each_key_once(insert.upsert, select, table, engine):
+                head, tail = operation[: insert.values_start], operation[insert.tail_start :]
+                return engine.insert_rows(f"{head}{select} {tail}", table)
     return engine.execute_each(operation, rows)
 
 
 def _as_one(operation: str, insert: InsertValues, engine: Engine) -> bool:
     """Tell whether inserting all rows at once is the same as inserting them one by one."""
-    if insert.returns and not engine.keeps_order():
+    # With ON CONFLICT DuckDB returns rows in an order of its own.
+    if insert.returns and (insert.conflict is not None or not engine.keeps_order()):
         return False
-    # A row may refer to one before it, which DuckDB sees only once it is in the table.
+    # A row may refer to one before it, which DuckDB sees only once it is in the table. And of rows
+    # that conflict with each other by several keys it keeps others than one by one.
+    special = engine.tables_that_reference_themselves()
+    if insert.conflict == "":
+        special |= engine.tables_of_several_keys()
     target = operation[: insert.values_start].lower()
-    return not any(name in target for name in engine.tables_that_reference_themselves())
+    return not any(name in target for name in special)
 
 
-def _each_key_once(upsert: Upsert | None, sql: str, rows: pa.Table, engine: Engine) -> bool:
+def _target_types(insert: InsertValues, keys: list[Any], engine: Engine) -> list[str] | None:
+    """Return the types of the columns that the parameters go to; None where that is not plain."""
+    if insert.plain is None or len(insert.placeholders) != len(keys):
+        return None
+    columns = ", ".join(insert.plain.columns or ["*"])
+    found = engine.columns_of(f"SELECT {columns} FROM {insert.plain.table}")
+    if found is None or len(found) != len(keys):
+        return None
+    # The places in the text have the table's order, the keys that of the parameters.
+    places = [str(key) for key, _, _ in insert.placeholders]
+    kinds = dict(zip(places, (described.type_code for described in found), strict=True))
+    return [kinds[str(key)] for key in keys] if {*kinds} == {*map(str, keys)} else None
+
+
+def _each_key_once(upsert: Upsert | None, select: str, rows: pa.Table, engine: Engine) -> bool:
     """Tell whether no two rows of an upsert have one key: DuckDB would keep the first of them.
 
     The keys are compared in their columns' own types: two texts may be one date.
     """
     if upsert is None:
         return True
+    given = {_bare(name) for name in upsert.columns}
+    if not given.issuperset(map(_bare, upsert.key)):
+        return False
     key = ", ".join(upsert.key)
     types = engine.columns_of(f"SELECT {key} FROM {upsert.target}")
     if types is None:
@@ -70,13 +96,17 @@ def _each_key_once(upsert: Upsert | None, sql: str, rows: pa.Table, engine: Engi
         f"CAST(v.{name} AS {described.type_code})"
         for name, described in zip(upsert.key, types, strict=True)
     ]
-    select = sql[sql.index("SELECT ") : sql.index(f" FROM {ROWS_VIEW} ")]
     check = (
         f"SELECT count(*) = count(DISTINCT ({', '.join(casts)}))"
-        f" FROM ({select} FROM {ROWS_VIEW}) AS v({', '.join(upsert.columns)})"
+        f" FROM ({select}) AS v({', '.join(upsert.columns)})"
     )
     ((distinct,),) = engine.query_rows(check, rows)
     return bool(distinct)
+
+
+def _bare(name: str) -> str:
+    """Return a name without quotes and case, as DuckDB compares it."""
+    return (name[1:-1].replace('""', '"') if name.startswith('"') else name).lower()
 
 
 def _keys(rows: Sequence[Any]) -> list[Any]:
@@ -107,16 +137,15 @@ def _row_keys(row: Any) -> list[Any]:
 def _from_rows(
     operation: str, insert: InsertValues, keys: list[Any], casts: Sequence[str | None]
 ) -> str | None:
-    """Rewrite INSERT … VALUES (…) to read from the relation of rows."""
+    """Return a SELECT from the relation of rows in place of VALUES (…)."""
     columns = {
         str(key): f"{ROWS_VIEW}.c{i}" + (f"::{cast}" if cast else "")
         for i, (key, cast) in enumerate(zip(keys, casts, strict=True))
     }
     if {str(key) for key, _, _ in insert.placeholders} != set(columns):
         return None
-    parts, position = [operation[: insert.values_start], "SELECT "], insert.tuple_start
+    parts, position = ["SELECT "], insert.tuple_start
     for key, start, end in insert.placeholders:
         parts += [operation[position:start], columns[str(key)]]
         position = end
-    parts += [operation[position : insert.tuple_end], f" FROM {ROWS_VIEW} "]
-    return "".join([*parts, operation[insert.tail_start :]])
+    return "".join([*parts, operation[position : insert.tuple_end], f"\nFROM {ROWS_VIEW}"])

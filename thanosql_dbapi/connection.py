@@ -209,6 +209,9 @@ class Connection:
             ProgrammingError: DuckDB cannot read such an object.
         """
         self._require_open()
+        if isinstance(python_object, Cursor):
+            # DuckDB would ask it for rows while it holds the connection that has them.
+            python_object = python_object.fetch_arrow_table()
         self._engine.register(view_name, python_object)
 
     def unregister(self, view_name: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from conftest import publish_echo
 from echo import Echo
 from sqlalchemy import (
+    ARRAY,
     Column,
     Computed,
     Connection,
@@ -25,10 +26,12 @@ from sqlalchemy import (
     exc,
     func,
     insert,
+    literal,
     select,
     table,
     tablesample,
     text,
+    try_cast,
     update,
     values,
 )
@@ -371,3 +374,107 @@ def test_nothing_of_the_dialect_loads_the_models() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# Where a careless compiler would say something else ---------------------------------------------
+
+
+def test_two_keys_do_not_share_a_sequence(connection: Connection) -> None:
+    metadata = MetaData()
+    Table("user", metadata, Column("address_id", Integer, primary_key=True))
+    Table("user_address", metadata, Column("id", Integer, primary_key=True))
+    with pytest.raises(exc.CompileError, match="share the sequence user_address_id_seq"):
+        metadata.create_all(connection)
+
+
+def test_a_key_counts_wherever_its_file_is_attached(tmp_path: Path) -> None:
+    file = tmp_path / "o.db"
+    things = keyed(schema="other.main")
+    engine = create_engine("thanosql://")
+    with engine.connect() as connection:
+        connection.execute(text(f"ATTACH '{file}' AS other"))
+        connection.commit()
+        things.create(connection)
+        connection.execute(insert(things).values(x=1))
+        connection.commit()
+        connection.execute(text("DETACH other"))
+    with create_engine(f"thanosql:///{file}").begin() as connection:
+        again = Table(things.name, MetaData(), autoload_with=connection)
+        assert connection.execute(insert(again).values(x=2)).inserted_primary_key == (2,)
+
+
+def test_an_identity_is_for_the_key_alone(connection: Connection) -> None:
+    wrong = Table("w", MetaData(), Column("n", Integer, Identity()), Column("x", Integer))
+    with pytest.raises(exc.CompileError, match=r"w\.n: DuckDB has no identity columns"):
+        wrong.create(connection)
+    things = keyed(args=(Identity(start=3, cache=10),))
+    things.create(connection)
+    assert connection.execute(insert(things).values(x=1)).inserted_primary_key == (3,)
+
+
+def test_returning_takes_values(connection: Connection, people: Table) -> None:
+    for wanted in (1, 2):
+        row = insert(people).values(name=f"p{wanted}").returning(people.c.seen * wanted)
+        assert connection.scalar(row) == wanted
+        changed = update(people).values(seen=3).returning(people.c.seen + wanted)
+        assert connection.scalars(changed).first() == 3 + wanted
+        connection.execute(people.update().values(seen=1))
+    gone = people.delete().where(people.c.name == "p1").returning(people.c.name + "!")
+    assert connection.scalar(gone) == "p1!"
+
+
+@pytest.mark.parametrize("count", [3, 150])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_upsert_with_returning_keeps_the_last_of_each_key(
+    connection: Connection, people: Table, count: int, ordered: bool
+) -> None:
+    row = sqlalchemy_dialect.insert(people)
+    row = row.on_conflict_do_update(index_elements=["name"], set_={"seen": row.excluded.seen})
+    rows = [{"name": "ann" if i % 2 else f"n{i}", "seen": i} for i in range(count)]
+    returning = row.returning(people.c.name, people.c.seen, sort_by_parameter_order=ordered)
+    found = connection.execute(returning, rows).all()
+    assert found == [(row["name"], row["seen"]) for row in rows]
+    last = max(i for i in range(count) if i % 2)
+    assert connection.scalar(select(people.c.seen).where(people.c.name == "ann")) == last
+
+
+def test_slices_leave_out_bounds_and_take_steps(connection: Connection) -> None:
+    numbers = literal([1, 2, 3, 4, 5, 6], ARRAY(Integer))
+    question = select(numbers[2:4], numbers[:3], numbers[4:], numbers[1:5:2], numbers[2::3])
+    assert connection.execute(question).one() == (
+        [2, 3, 4],
+        [1, 2, 3],
+        [4, 5, 6],
+        [1, 3, 5],
+        [2, 5],
+    )
+
+
+def test_large_divisors_and_failing_casts(connection: Connection) -> None:
+    assert connection.scalar(select(literal(10**17) / literal(10**16))) == 10.0
+    assert connection.scalar(select(try_cast(literal("x"), Integer))) is None
+
+
+def test_predict_over_expressions_and_its_options_other_names(
+    calls: Table, connection: Connection
+) -> None:
+    question = select(calls.c.id + 1, calls.c.audio_path, literal("x")).where(calls.c.id == 4)
+    spoken = predict(question, using="m", Column_Name="said")
+    assert connection.execute(select(spoken)).one() == (5, "p4", "x", "P4")
+    assert connection.scalar(select(spoken.c.said)) == "P4"
+
+
+def test_options_that_are_equal_in_python_are_not_in_sql(calls: Table, engine: Engine) -> None:
+    texts = [
+        str(predict(calls, using="m", batch_size=value).element.compile(engine))
+        for value in (1, True, 1.0, "1", [1, 2])
+    ]
+    assert [t.split("batch_size=")[1].split(")")[0] for t in texts] == [
+        "1",
+        "true",
+        "1.0",
+        "'1'",
+        "[1, 2]",
+    ]
+    keys = {str(predict(calls, using="m", batch_size=v)._generate_cache_key()) for v in (1, True)}
+    assert len(keys) == 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import duckdb
@@ -19,6 +19,7 @@ from ..types import Column, column
 from .errors import opening, translated
 from .instances import Function, instance_of, open_engines
 from .results import Result, Row
+from .worker import Worker
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,13 +66,13 @@ class Engine:
         self.autocommit = True
         #: DuckDB does not tell whether a transaction is open, so each BEGIN and COMMIT is noted.
         self.in_transaction = False
-        #: Whether an error was met since a transaction began, which may have ended it.
-        self._doubtful = False
+        #: The first error since a transaction began, which may have ended it.
+        self._doubt: BaseException | None = None
         #: The runs of model statements, which `interrupt` must reach outside DuckDB too.
         self.running: set[Execution] = set()
         #: Weak: what nobody can read any more need not be buffered.
         self._pending: Callable[[], Result | None] = lambda: None
-        self._executor: ThreadPoolExecutor | None = None
+        self._worker: Worker | None = None
         self._execution: Execution | None = None
         self._number = self.instance.add(self)
         try:
@@ -153,7 +154,7 @@ class Engine:
         with self.lock:
             self.settle()
             run = self._execution = run or self.new_execution()
-            statements = self.run(lambda: self.connection.extract_statements(sql), run)
+            statements = self.run(lambda: self._statements(sql), run)
             if not statements:
                 return Result(self, None, -1, run)
             for statement in statements[:-1]:
@@ -165,6 +166,14 @@ class Engine:
             if result.columns is not None:
                 self._pending = weakref.ref(result)
             return result
+
+    def _statements(self, sql: str) -> list[duckdb.Statement]:
+        try:
+            return self.connection.extract_statements(sql)
+        except TypeError as error:
+            raise exceptions.ProgrammingError(
+                f"a statement is text that UTF-8 can hold, not {sql!r:.60}"
+            ) from error
 
     def _execute_one(
         self, statement: duckdb.Statement, parameters: Parameters, run: Execution
@@ -215,25 +224,27 @@ class Engine:
             # An error while planning would end the transaction, though DuckDB forgives it.
             execution.may_fold = True
         with self._noting_errors(), translated(execution):
-            if threading.current_thread() is not threading.main_thread():
+            in_main_thread = threading.current_thread() is threading.main_thread()
+            # A finalizer at the program's very end finds no other thread running any more.
+            if not in_main_thread or sys.is_finalizing():
                 return work()
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(1, thread_name_prefix="thanosql")
+            if self._worker is None:
+                self._worker = Worker()
             try:
-                return self._executor.submit(work).result()
+                return self._worker.submit(work).result()
             except KeyboardInterrupt:
                 self.interrupt()
                 # The one thread is free again when what it was at has ended, whichever moment
                 # of the line above was interrupted.
-                self._executor.submit(int).result()
+                self._worker.submit(int).result()
                 raise
 
     @contextlib.contextmanager
     def _noting_errors(self) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            self._doubtful = True
+        except BaseException as error:
+            self._doubt = self._doubt or error
             raise
 
     def interrupt(self) -> None:
@@ -368,6 +379,17 @@ class Engine:
             ).fetch_all()
         return {name for (name,) in rows}
 
+    def tables_of_several_keys(self) -> set[str]:
+        """Return the names of tables with more than one unique key, in lower case."""
+        with self.lock:
+            rows = self.execute(
+                "SELECT lower(table_name) FROM (SELECT table_oid, table_name"
+                " FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE')"
+                " UNION ALL SELECT table_oid, table_name FROM duckdb_indexes() WHERE is_unique)"
+                " GROUP BY table_oid, table_name HAVING count(*) > 1"
+            ).fetch_all()
+        return {name for (name,) in rows}
+
     def register(self, name: str, rows: object) -> None:
         """Show a Python object that DuckDB can read to SQL, as a temporary view.
 
@@ -421,7 +443,7 @@ class Engine:
         with self.lock:
             self.settle()
             self.run(self.connection.begin, self.new_execution())
-            self.in_transaction, self._doubtful = True, False
+            self.in_transaction, self._doubt = True, None
 
     def commit(self) -> None:
         """Commit the transaction; without one, do nothing.
@@ -435,12 +457,13 @@ class Engine:
             if self.in_transaction and self._has_failed():
                 self.rollback()
                 raise exceptions.OperationalError(
-                    "an earlier error had ended the transaction: nothing of it was committed"
-                )
+                    "an earlier error had ended the transaction, and nothing of it was committed:"
+                    f" {self._doubt}"
+                ) from self._doubt
             self._end_transaction(self.connection.commit)
 
     def _has_failed(self) -> bool:
-        if not self._doubtful:
+        if self._doubt is None:
             return False
         try:
             self.connection.execute("SELECT 1").fetchall()
@@ -467,8 +490,10 @@ class Engine:
                 pending.abandon()
             self.connection.close()
             self.instance.remove(self._number)
-            if self._executor is not None:
-                self._executor.shutdown(wait=False)
+            self.in_transaction = False
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                worker.stop()
 
 
 def _begins(statement: str) -> bool:

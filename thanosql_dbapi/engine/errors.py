@@ -47,7 +47,8 @@ def opening(database: str) -> Iterator[None]:
         with translated():
             yield
     except exceptions.OperationalError as error:
-        if not Path(database).is_file():
+        # Another instance in this process, with other settings, is no IOException.
+        if not (isinstance(error.__cause__, duckdb.IOException) and Path(database).is_file()):
             raise
         raise exceptions.OperationalError(
             f"'{database}' cannot be opened: {error}\n"

@@ -17,6 +17,14 @@ _ROW_BY_ROW = frozenset({"DEFAULT", "SELECT", "VALUES"})
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The texts of `INTO table (columns)`; without a list of columns all of them are meant."""
+
+    table: str
+    columns: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Upsert:
     """The texts of `INTO target (columns) … ON CONFLICT (key) DO UPDATE`."""
 
@@ -31,7 +39,9 @@ class InsertValues:
 
     `text[values_start:tail_start]` is the whole of `VALUES (…)`, `text[tuple_start:tuple_end]`
     what stands between its parentheses. `placeholders` are (key, start, end). `returns` tells
-    whether a RETURNING follows, `upsert` what an ON CONFLICT … DO UPDATE says.
+    whether a RETURNING follows, `conflict` the text of an ON CONFLICT's target, empty where it
+    names none, and `upsert` what an ON CONFLICT … DO UPDATE says. `plain` is where the values go,
+    if they are bare placeholders.
     """
 
     values_start: int
@@ -40,7 +50,9 @@ class InsertValues:
     tail_start: int
     placeholders: tuple[tuple[int | str, int, int], ...]
     returns: bool
+    conflict: str | None
     upsert: Upsert | None
+    plain: Target | None
 
 
 def insert_values(text: str) -> InsertValues | None:
@@ -57,14 +69,20 @@ def insert_values(text: str) -> InsertValues | None:
     if end is None or _ROW_BY_ROW & set(words[start + 1 :]) or "ON" in words[:start]:
         return None
     after = tokens[end + 1 :]
-    if any(token.kind is TokenType.PLACEHOLDER for token in after) or (
-        after and after[0].kind is TokenType.COMMA
-    ):
+    marks = {TokenType.PLACEHOLDER, TokenType.PARAMETER}
+    if any(token.kind in marks for token in after) or (after and after[0].kind is TokenType.COMMA):
         return None
     places = _placeholders(tokens[start + 2 : end])
+    spans = [(first, last) for _, first, last in places]
+    plain = None
+    if all(
+        token.kind is TokenType.COMMA or any(a <= token.start < b for a, b in spans)
+        for token in tokens[start + 2 : end]
+    ):
+        plain = _target(text, tokens[2:start])
     upsert = None
     if "UPDATE" in words[start:]:
-        upsert = _upsert(text, tokens[2:start], tokens[start + 2 : end], after)
+        upsert = _upsert(text, plain, after)
         if upsert is None:
             return None
     return InsertValues(
@@ -74,29 +92,40 @@ def insert_values(text: str) -> InsertValues | None:
         tokens[end].end,
         places,
         "RETURNING" in words[end:],
+        _conflict(text, after),
         upsert,
+        plain,
     )
 
 
-_IN_A_PLAIN_TUPLE = frozenset({TokenType.PLACEHOLDER, TokenType.COMMA})
+def _conflict(text: str, after: Sequence[Token]) -> str | None:
+    if [token.word for token in after[:2]] != ["ON", "CONFLICT"]:
+        return None
+    closing = _closing(after, 2) if len(after) > 2 else None
+    return text[after[2].start : after[closing].end] if closing is not None else ""
 
 
-def _upsert(
-    text: str, into: Sequence[Token], values: Sequence[Token], after: Sequence[Token]
-) -> Upsert | None:
+def _target(text: str, into: Sequence[Token]) -> Target | None:
+    opening = next((i for i, t in enumerate(into) if t.kind is TokenType.L_PAREN), len(into))
+    table = into[:opening]
+    if not table or "AS" in [token.word for token in table]:
+        return None
+    columns = _names(text, into[opening + 1 : -1]) if opening < len(into) else None
+    if opening < len(into) and columns is None:
+        return None
+    return Target(text[table[0].start : table[-1].end], columns)
+
+
+def _upsert(text: str, target: Target | None, after: Sequence[Token]) -> Upsert | None:
     """Read an upsert of bare placeholders; None where it says more than that."""
-    if any(token.kind not in _IN_A_PLAIN_TUPLE for token in values):
+    if target is None or target.columns is None:
         return None
     words = [token.word for token in after]
-    opening = next((i for i, t in enumerate(into) if t.kind is TokenType.L_PAREN), 0)
     closing = _closing(after, 2) if words[:2] == ["ON", "CONFLICT"] and len(after) > 2 else None
-    if not opening or closing is None or words[closing + 1 : closing + 3] != ["DO", "UPDATE"]:
+    if closing is None or words[closing + 1 : closing + 3] != ["DO", "UPDATE"]:
         return None
-    target, columns = into[:opening], _names(text, into[opening + 1 : -1])
     key = _names(text, after[3:closing])
-    if columns is None or key is None or "AS" in [token.word for token in target]:
-        return None
-    return Upsert(text[target[0].start : target[-1].end], columns, key)
+    return None if key is None else Upsert(target.table, target.columns, key)
 
 
 def _names(text: str, tokens: Sequence[Token]) -> tuple[str, ...] | None:
