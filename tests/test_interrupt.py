@@ -280,3 +280,20 @@ print("through")
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "through\n"
+
+
+@pytest.mark.parametrize("package", ["polars", "adbc_driver_manager.dbapi"])
+def test_ctrl_c_is_seen_beside_packages_that_handle_it_too(package: str) -> None:
+    code = f"""
+import os, signal, threading, {package}, thanosql_dbapi
+
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    thanosql_dbapi.connect().execute({LONG!r}).fetchall()
+except (KeyboardInterrupt, thanosql_dbapi.QueryInterrupted):
+    print("stopped")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "stopped\n"

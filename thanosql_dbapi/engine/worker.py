@@ -14,6 +14,10 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+#: Seconds after which a wait looks up. polars and ADBC's driver manager handle SIGINT in a way that
+#: Python's own waiting is not woken by it: it only sees Ctrl-C the next time that it runs.
+_GLANCE = 0.1
+
 
 class Job(Generic[T]):
     """Work that was handed over."""
@@ -37,7 +41,8 @@ class Job(Generic[T]):
 
     def result(self) -> T:
         """Wait for the work, and return or raise what came of it."""
-        self._done.acquire()
+        while not self._done.acquire(timeout=_GLANCE):
+            pass
         self._done.release()
         if self._error is not None:
             error, self._error = self._error, None
