@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,7 +17,9 @@ from transformers import (
 )
 
 
-def make_checkpoint(folder: Path, *, group_norm: bool, letters: str, seed: int = 0) -> Path:
+def make_checkpoint(
+    folder: Path, *, group_norm: bool, letters: str, seed: int = 0, **config_changes: Any
+) -> Path:
     """Save a randomly initialised Wav2Vec2 in the real file layout; return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {"<pad>": 0, "<unk>": 1, "|": 2}
@@ -29,23 +32,23 @@ def make_checkpoint(folder: Path, *, group_norm: bool, letters: str, seed: int =
         sampling_rate=16000, do_normalize=True, return_attention_mask=not group_norm
     )
     torch.manual_seed(seed)
-    config = Wav2Vec2Config(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        conv_dim=(32, 32, 32),
-        conv_kernel=(10, 8, 4),
-        conv_stride=(5, 8, 8),
-        num_feat_extract_layers=3,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        feat_extract_norm="group" if group_norm else "layer",
-        pad_token_id=0,
-        ctc_loss_reduction="mean",
-    )
-    model = Wav2Vec2ForCTC(config)
+    config = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "conv_dim": (32, 32, 32),
+        "conv_kernel": (10, 8, 4),
+        "conv_stride": (5, 8, 8),
+        "num_feat_extract_layers": 3,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+        "feat_extract_norm": "group" if group_norm else "layer",
+        "pad_token_id": 0,
+        "ctc_loss_reduction": "mean",
+    }
+    model = Wav2Vec2ForCTC(Wav2Vec2Config(**(config | config_changes)))
     # A random head says one letter all the time; a wider one says something of what it hears.
     with torch.no_grad():
         model.lm_head.weight.mul_(60)

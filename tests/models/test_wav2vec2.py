@@ -138,7 +138,7 @@ def test_a_missing_and_a_broken_file_name_row_and_file(
             connection.execute(sql, [name]).fetchall()
 
 
-def test_a_group_norm_model_that_claims_a_mask_is_not_padded(folder: Path, tmp_path: Path) -> None:
+def test_what_a_checkpoint_says_of_masks_changes_nothing(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "group", tmp_path / "claims")
     claims = tmp_path / "claims/preprocessor_config.json"
     claims.write_text(json.dumps(json.loads(claims.read_text()) | {"return_attention_mask": True}))

@@ -6,7 +6,6 @@ model is left trained in memory for the caller to save.
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,8 @@ from torch.nn.functional import ctc_loss
 from transformers import Wav2Vec2ForCTC
 
 from . import augmentation
-from .frames import frames_needed, frames_of, masks_padding, samples_for
+from .frames import frames_needed, frames_of, samples_for
+from .logits import logits_of, pad
 
 Waveform: TypeAlias = NDArray[np.float32]
 
@@ -162,11 +162,9 @@ class _Run:
 
     def _step(self, batch: _Batch, optimizer: torch.optim.Optimizer) -> float:
         optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for part in self._forward_groups(batch):
-            loss = self._loss(part) / len(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+        loss = self._loss(batch) / len(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total = loss.item()
         parameters = [each for each in self.model.parameters() if each.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
         if not (math.isfinite(total) and math.isfinite(norm.item())):
@@ -176,44 +174,23 @@ class _Run:
         optimizer.step()
         return total
 
-    def _forward_groups(self, batch: _Batch) -> list[_Batch]:
-        """Split a batch into what may go through the model together.
-
-        A group-norm feature encoder (wav2vec2-base) takes its statistics over the whole row,
-        padding included, and has no mask: only utterances of one length may share a forward pass.
-        """
-        if masks_padding(self.model):
-            return [batch]
-        in_order = sorted(batch, key=lambda take: take.samples)
-        return [list(same) for _, same in itertools.groupby(in_order, lambda take: take.samples)]
-
     def _loss(self, batch: _Batch) -> torch.Tensor:
         """Return the sum over utterances of the CTC loss for each label."""
-        values, lengths = self._inputs(batch)
-        mask = torch.arange(values.shape[1])[None, :] < lengths[:, None]
-        attention = mask.long().to(self.device) if masks_padding(self.model) else None
-        logits = self.model(values.to(self.device), attention_mask=attention).logits
+        waveforms = [self._waveform(take) for take in batch]
+        lengths = [len(waveform) for waveform in waveforms]
+        rows = pad(waveforms, _padded(max(lengths), self.sampling_rate))
+        logits = logits_of(self.model, rows, lengths)
         targets = [self.labels[take.index] for take in batch]
         target_lengths = torch.tensor([len(target) for target in targets])
         losses = ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
             torch.tensor([label for target in targets for label in target]).to(self.device),
-            frames_of(self.model, lengths),
+            frames_of(self.model, torch.tensor(lengths)),
             target_lengths,
             blank=self.model.config.pad_token_id or 0,
             reduction="none",
         )
         return (losses / target_lengths.to(losses.device)).sum()
-
-    def _inputs(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [self._waveform(take) for take in batch]
-        longest = max(len(row) for row in rows)
-        if masks_padding(self.model):
-            longest = _padded(longest, self.sampling_rate)
-        values = np.zeros((len(rows), longest), dtype=np.float32)
-        for row, waveform in zip(values, rows, strict=True):
-            row[: len(waveform)] = waveform
-        return torch.from_numpy(values), torch.tensor([len(row) for row in rows])
 
     def _waveform(self, take: _Take) -> Waveform:
         waveform = self.waveforms[take.index]
@@ -336,11 +313,7 @@ def _optimiser(
 @contextmanager
 def _training(model: Wav2Vec2ForCTC, settings: TrainingSettings) -> Iterator[None]:
     """Put the model into training mode, and back into evaluation mode however it ends."""
-    masks = model.config.apply_spec_augment
     frozen = [each for each in model.wav2vec2.feature_extractor.parameters() if each.requires_grad]
-    # The model's own masks fail on utterances shorter than a mask and draw from numpy's global
-    # state; the waveform's augmentation masks instead.
-    model.config.apply_spec_augment = False
     for parameter in frozen:
         parameter.requires_grad_(not settings.freeze_feature_encoder)
     model.train()
@@ -349,7 +322,6 @@ def _training(model: Wav2Vec2ForCTC, settings: TrainingSettings) -> Iterator[Non
     finally:
         for parameter in frozen:
             parameter.requires_grad_(True)
-        model.config.apply_spec_augment = masks
         model.zero_grad(set_to_none=True)
         model.train(False)
 
