@@ -13,7 +13,7 @@ from . import language
 from .arrow import parameter_columns
 from .engine import ROWS_VIEW, Engine, Result
 from .exceptions import NotSupportedError, ProgrammingError
-from .language.insert import InsertValues, Upsert, insert_values
+from .language.insert import InsertValues, insert_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def execute_many(operation: str, rows: Sequence[Any], engine: Engine) -> Result 
         if converted:
             table, casts = converted
             select = _from_rows(operation, insert, keys, casts)
-            if select and _each_key_once(insert.upsert, select, table, engine):
+            if select and _each_key_once(insert, select, table, engine):
                 head, tail = operation[: insert.values_start], operation[insert.tail_start :]
                 return engine.insert_rows(f"{head}{select} {tail}", table)
     return engine.execute_each(operation, rows)
@@ -78,27 +78,26 @@ def _target_types(insert: InsertValues, keys: list[Any], engine: Engine) -> list
     return [kinds[str(key)] for key in keys] if {*kinds} == {*map(str, keys)} else None
 
 
-def _each_key_once(upsert: Upsert | None, select: str, rows: pa.Table, engine: Engine) -> bool:
+def _each_key_once(insert: InsertValues, select: str, rows: pa.Table, engine: Engine) -> bool:
     """Tell whether no two rows of an upsert have one key: DuckDB would keep the first of them.
 
     The keys are compared in their columns' own types: two texts may be one date.
     """
-    if upsert is None:
-        return True
-    given = {_bare(name) for name in upsert.columns}
-    if not given.issuperset(map(_bare, upsert.key)):
+    if insert.key is None or insert.plain is None:
+        return insert.key is None
+    columns = insert.plain.columns or ()
+    if not {_bare(name) for name in columns}.issuperset(map(_bare, insert.key)):
         return False
-    key = ", ".join(upsert.key)
-    types = engine.columns_of(f"SELECT {key} FROM {upsert.target}")
+    types = engine.columns_of(f"SELECT {', '.join(insert.key)} FROM {insert.plain.table}")
     if types is None:
         return False
     casts = [
         f"CAST(v.{name} AS {described.type_code})"
-        for name, described in zip(upsert.key, types, strict=True)
+        for name, described in zip(insert.key, types, strict=True)
     ]
     check = (
         f"SELECT count(*) = count(DISTINCT ({', '.join(casts)}))"
-        f" FROM ({select}) AS v({', '.join(upsert.columns)})"
+        f" FROM ({select}) AS v({', '.join(columns)})"
     )
     ((distinct,),) = engine.query_rows(check, rows)
     return bool(distinct)

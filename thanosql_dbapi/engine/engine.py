@@ -66,7 +66,7 @@ class Engine:
         self.autocommit = True
         #: DuckDB does not tell whether a transaction is open, so each BEGIN and COMMIT is noted.
         self.in_transaction = False
-        #: The first error since a transaction began, which may have ended it.
+        #: The first error in the open transaction, which may have ended it.
         self._doubt: BaseException | None = None
         #: The runs of model statements, which `interrupt` must reach outside DuckDB too.
         self.running: set[Execution] = set()
@@ -244,7 +244,8 @@ class Engine:
         try:
             yield
         except BaseException as error:
-            self._doubt = self._doubt or error
+            if self.in_transaction:
+                self._doubt = self._doubt or error
             raise
 
     def interrupt(self) -> None:
@@ -298,14 +299,15 @@ class Engine:
         The result has what RETURNING returned, in the order of `rows`.
         """
         returned: list[Row] = []
+        changed: list[int] = []
         with self.lock:
             owned = self.autocommit and not self.in_transaction
             if owned:
                 self.begin()
             try:
-                results = []
                 for row in rows:
-                    results.append(result := self.execute(sql, row))
+                    result = self.execute(sql, row)
+                    changed.append(result.rowcount)
                     if result.columns is not None:
                         returned += result.fetch_all()
             except BaseException:
@@ -316,9 +318,8 @@ class Engine:
                 raise
             if owned:
                 self.commit()
-        last, changed = results[-1], [result.rowcount for result in results]
         count = -1 if -1 in changed else sum(changed)
-        return Result(self, last.columns, count, last.execution).hold(returned)
+        return Result(self, result.columns, count, result.execution).hold(returned)
 
     def insert_rows(self, sql: str, rows: pyarrow.Table | pyarrow.RecordBatchReader) -> Result:
         """Run one statement that reads `rows` from the relation `ROWS_VIEW` into a table.
@@ -371,23 +372,23 @@ class Engine:
 
     def tables_that_reference_themselves(self) -> set[str]:
         """Return the names of tables with a foreign key to themselves, in lower case."""
-        with self.lock:
-            rows = self.execute(
-                "SELECT lower(table_name) FROM duckdb_constraints()"
-                " WHERE constraint_type = 'FOREIGN KEY'"
-                " AND lower(table_name) = lower(referenced_table)"
-            ).fetch_all()
-        return {name for (name,) in rows}
+        return self._table_names(
+            "duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY'"
+            " AND lower(table_name) = lower(referenced_table)"
+        )
 
     def tables_of_several_keys(self) -> set[str]:
         """Return the names of tables with more than one unique key, in lower case."""
+        return self._table_names(
+            "(SELECT table_oid, table_name FROM duckdb_constraints()"
+            " WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE')"
+            " UNION ALL SELECT table_oid, table_name FROM duckdb_indexes() WHERE is_unique)"
+            " GROUP BY table_oid, table_name HAVING count(*) > 1"
+        )
+
+    def _table_names(self, source: str) -> set[str]:
         with self.lock:
-            rows = self.execute(
-                "SELECT lower(table_name) FROM (SELECT table_oid, table_name"
-                " FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE')"
-                " UNION ALL SELECT table_oid, table_name FROM duckdb_indexes() WHERE is_unique)"
-                " GROUP BY table_oid, table_name HAVING count(*) > 1"
-            ).fetch_all()
+            rows = self.execute(f"SELECT lower(table_name) FROM {source}").fetch_all()
         return {name for (name,) in rows}
 
     def register(self, name: str, rows: object) -> None:
@@ -455,11 +456,12 @@ class Engine:
         with self.lock:
             self.settle()
             if self.in_transaction and self._has_failed():
+                first = self._doubt
                 self.rollback()
                 raise exceptions.OperationalError(
                     "an earlier error had ended the transaction, and nothing of it was committed:"
-                    f" {self._doubt}"
-                ) from self._doubt
+                    f" {first}"
+                ) from first
             self._end_transaction(self.connection.commit)
 
     def _has_failed(self) -> bool:
@@ -479,7 +481,7 @@ class Engine:
         with self.lock:
             self.settle()
             if self.in_transaction:
-                self.in_transaction = False
+                self.in_transaction, self._doubt = False, None
                 self.run(end, self.new_execution())
 
     def close(self) -> None:

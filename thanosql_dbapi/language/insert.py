@@ -25,23 +25,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Upsert:
-    """The texts of `INTO target (columns) … ON CONFLICT (key) DO UPDATE`."""
-
-    target: str
-    columns: tuple[str, ...]
-    key: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class InsertValues:
     """Where `VALUES (…)` stands in an INSERT, and the placeholders in it.
 
     `text[values_start:tail_start]` is the whole of `VALUES (…)`, `text[tuple_start:tuple_end]`
     what stands between its parentheses. `placeholders` are (key, start, end). `returns` tells
     whether a RETURNING follows, `conflict` the text of an ON CONFLICT's target, empty where it
-    names none, and `upsert` what an ON CONFLICT … DO UPDATE says. `plain` is where the values go,
-    if they are bare placeholders.
+    names none. `plain` is where the values go, if they are bare placeholders, and `key` the columns
+    of an ON CONFLICT (…) DO UPDATE of such values.
     """
 
     values_start: int
@@ -51,8 +42,8 @@ class InsertValues:
     placeholders: tuple[tuple[int | str, int, int], ...]
     returns: bool
     conflict: str | None
-    upsert: Upsert | None
     plain: Target | None
+    key: tuple[str, ...] | None
 
 
 def insert_values(text: str) -> InsertValues | None:
@@ -80,10 +71,10 @@ def insert_values(text: str) -> InsertValues | None:
         for token in tokens[start + 2 : end]
     ):
         plain = _target(text, tokens[2:start])
-    upsert = None
+    key = None
     if "UPDATE" in words[start:]:
-        upsert = _upsert(text, plain, after)
-        if upsert is None:
+        key = _upserted_key(text, plain, after)
+        if key is None:
             return None
     return InsertValues(
         tokens[start].start,
@@ -93,8 +84,8 @@ def insert_values(text: str) -> InsertValues | None:
         places,
         "RETURNING" in words[end:],
         _conflict(text, after),
-        upsert,
         plain,
+        key,
     )
 
 
@@ -116,16 +107,17 @@ def _target(text: str, into: Sequence[Token]) -> Target | None:
     return Target(text[table[0].start : table[-1].end], columns)
 
 
-def _upsert(text: str, target: Target | None, after: Sequence[Token]) -> Upsert | None:
-    """Read an upsert of bare placeholders; None where it says more than that."""
-    if target is None or target.columns is None:
+def _upserted_key(
+    text: str, plain: Target | None, after: Sequence[Token]
+) -> tuple[str, ...] | None:
+    """Read the key of an upsert into named columns; None where it says more than that."""
+    if plain is None or plain.columns is None:
         return None
     words = [token.word for token in after]
     closing = _closing(after, 2) if words[:2] == ["ON", "CONFLICT"] and len(after) > 2 else None
     if closing is None or words[closing + 1 : closing + 3] != ["DO", "UPDATE"]:
         return None
-    key = _names(text, after[3:closing])
-    return None if key is None else Upsert(target.table, target.columns, key)
+    return _names(text, after[3:closing])
 
 
 def _names(text: str, tokens: Sequence[Token]) -> tuple[str, ...] | None:
