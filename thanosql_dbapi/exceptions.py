@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import StrEnum
 
 
 class Warning(Exception):  # noqa: A001 - PEP 249 names it
@@ -70,8 +71,29 @@ class NotSupportedError(DatabaseError):
     """Something that this database or this version does not do."""
 
 
+class MediaReason(StrEnum):
+    """Why a medium could not be used; PREDICT's `error_col` holds these words."""
+
+    MISSING = "missing"
+    NOT_AUDIO = "not audio"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    TOO_SHORT = "too short"
+    TOO_LONG = "too long"
+    SILENT = "silent"
+    DECODING_FAILED = "decoding failed"
+    MODEL_FAILED = "model failed"
+
+
 class MediaError(DataError):
-    """A media file is missing, or cannot be read as what it should be."""
+    """A medium is missing, cannot be read as what it should be, or a model fails on it.
+
+    `reason` is one of `MediaReason`; the message says more.
+    """
+
+    def __init__(self, message: str, reason: MediaReason = MediaReason.DECODING_FAILED) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class CheckpointUnavailable(OperationalError):

@@ -20,7 +20,8 @@ class OptionSpec:
 
     `minimum` bounds numbers from below (exclusive where `above` is set); `choices` are the only
     values of a text; `aliases` are older spellings. `to_model` tells what the model itself is
-    given from what names columns and tables.
+    given from what names columns and tables, and `decides` what the prediction depends on from
+    what only changes how it is reached.
     """
 
     name: str
@@ -32,6 +33,7 @@ class OptionSpec:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     to_model: bool = True
+    decides: bool = True
 
     def accepts(self) -> str:
         """Say in words which values are accepted."""

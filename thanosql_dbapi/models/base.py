@@ -1,22 +1,22 @@
 """The contract between the driver and a model family.
 
 A family is one file that says which verbs and options it has, loads its models and trains new
-ones. It gets Arrow columns and gives Arrow columns; it knows no SQL and no DuckDB.
+ones. It gets media and gives predictions; it knows no SQL and no DuckDB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..options import OptionSpec
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
+    from ..exceptions import MediaError
+    from ..media.sources import Media
     from ..progress import Progress
     from ..registry import Version
 
@@ -41,6 +41,38 @@ class InputError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A stretch of a transcript: a word or a longer chunk, in seconds from the start.
+
+    `score` is the model's probability of it, from 0 to 1; None where the model has none.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one input.
+
+    `score` is the model's own probability, from 0 to 1, of what it says; `seconds` is how long the
+    medium lasts. `words` and `chunks` are None where the model cannot tell them.
+    """
+
+    text: str
+    score: float | None = None
+    seconds: float | None = None
+    words: tuple[Timed, ...] | None = None
+    chunks: tuple[Timed, ...] | None = None
+
+
+#: What comes of one input: a prediction, or why there is none.
+Outcome: TypeAlias = "Prediction | MediaError"
+
+
 class Watch(Protocol):
     """The run that a model predicts in."""
 
@@ -50,15 +82,28 @@ class Watch(Protocol):
     def advance(self, items: int, seconds: float) -> None:
         """Tell that `items` more inputs are done, of `seconds` of media in all."""
 
+    def spend(self, step: str, seconds: float) -> None:
+        """Tell that `seconds` went by in a step: `decode`, `wait`, `forward` or `text`."""
+
 
 class Model(Protocol):
     """A loaded model."""
 
-    def predict(self, inputs: pa.Array, options: Mapping[str, Any], watch: Watch) -> pa.Array:
-        """Predict each input: for speech a path (no nulls), giving its transcript.
+    def precision(self, options: Mapping[str, Any]) -> str:
+        """Return the numeric precision that options come to on this device: `full`, say.
+
+        With the weights and the options it decides what is predicted.
 
         Raises:
-            InputError: an input cannot be used.
+            NotSupportedError: the device has no such precision.
+        """
+
+    def predict(
+        self, inputs: Sequence[Media], options: Mapping[str, Any], watch: Watch
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Predict inputs, in the order that is fastest; yield each one's index as it is done.
+
+        An input that cannot be used is an outcome; what is raised ends the run.
         """
 
 
@@ -71,7 +116,7 @@ class Training:
     """
 
     base: Path
-    inputs: Sequence[Path]
+    inputs: Sequence[Media]
     labels: Sequence[str]
     options: Mapping[str, Any]
     device: str
@@ -93,6 +138,10 @@ class Family(Protocol):
     @property
     def verbs(self) -> frozenset[Verb]:
         """What its models can do."""
+
+    @property
+    def revision(self) -> int:
+        """A number to raise when the same weights would predict something else: caches go by it."""
 
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         """The options of a verb."""
