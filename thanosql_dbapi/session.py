@@ -2,28 +2,31 @@
 
 A function that DuckDB calls in the middle of a query reaches its connection's settings
 through a `Session`, and what belongs to the run alone (the memo, the slot for an exception,
-the flag that stops it) through an `Execution`. Neither knows DuckDB, SQL or a model.
+the flag that stops it, what it counts) through an `Execution`. Neither knows DuckDB, SQL or a model.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+import warnings
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .exceptions import QueryInterrupted
+from . import exceptions
+from .exceptions import MediaReason, QueryInterrupted
 
 if TYPE_CHECKING:
+    from .models.base import Outcome
     from .progress import Bar, Progress
     from .registry import Version
     from .workspace import Workspace
 
-#: Predictions that one execution remembers: a filter on a prediction asks for a row's text a
-#: second time within a vector or two, so this is far more than needed, and still bounded.
-MEMO_ENTRIES = 1 << 17
+#: What one execution remembers, in predictions, words and chunks: a filter on a prediction asks for
+#: a row's text a second time within a vector or two, so this is far more than needed, and bounded.
+MEMO_WEIGHT = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +45,40 @@ class Session:
 
 
 class Memo:
-    """The predictions of one execution, least recently used dropped first; not thread-safe."""
+    """What came of the inputs of one execution, least recently used dropped first.
 
-    def __init__(self, entries: int = MEMO_ENTRIES) -> None:
-        self._entries = entries
-        self._texts: OrderedDict[tuple[str, str, str], object] = OrderedDict()
+    It is not thread-safe.
+    """
 
-    def known(self, version: str, options: str, paths: Iterable[str]) -> dict[str, object]:
-        """Return what is remembered of `paths`."""
+    def __init__(self, weight: int = MEMO_WEIGHT) -> None:
+        self._room = weight
+        self._outcomes: OrderedDict[tuple[object, str], Outcome] = OrderedDict()
+
+    def known(self, call: object, inputs: Iterable[str]) -> dict[str, Outcome]:
+        """Return what is remembered of `inputs` to a call."""
         found = {}
-        for path in paths:
-            key = (version, options, path)
-            if key in self._texts:
-                self._texts.move_to_end(key)
-                found[path] = self._texts[key]
+        for name in inputs:
+            key = (call, name)
+            if key in self._outcomes:
+                self._outcomes.move_to_end(key)
+                found[name] = self._outcomes[key]
         return found
 
-    def remember(self, version: str, options: str, results: Mapping[str, object]) -> None:
-        """Keep `results`, by path."""
-        for path, result in results.items():
-            self._texts[version, options, path] = result
-        while len(self._texts) > self._entries:
-            self._texts.popitem(last=False)
+    def remember(self, call: object, outcomes: Mapping[str, Outcome]) -> None:
+        """Keep outcomes, by input."""
+        for name, outcome in outcomes.items():
+            replaced = self._outcomes.pop((call, name), None)
+            self._room += _weight(replaced) - _weight(outcome)
+            self._outcomes[call, name] = outcome
+        while self._room < 0 and self._outcomes:
+            self._room += _weight(self._outcomes.popitem(last=False)[1])
+
+
+def _weight(outcome: Outcome | None) -> int:
+    if outcome is None:
+        return 0
+    parts = (getattr(outcome, "words", None), getattr(outcome, "chunks", None))
+    return 1 + sum(len(part) for part in parts if part is not None)
 
 
 @dataclass(eq=False, slots=True)
@@ -78,6 +93,14 @@ class Execution:
     is_planning: Callable[[], bool] = lambda: False
     may_fold: bool = False
     memo: Memo = field(default_factory=Memo)
+    #: Seconds by step of the work: decode, wait, forward, text.
+    spent: Counter[str] = field(default_factory=Counter)
+    #: Inputs that a model was asked for, that a cache had, and that came to nothing, by reason.
+    computed: int = 0
+    cached: int = 0
+    failed: Counter[MediaReason] = field(default_factory=Counter)
+    #: What to tell once the run has ended.
+    messages: list[tuple[type[Exception], Exception]] = field(default_factory=list)
     failure: BaseException | None = None
     rows_seen: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -119,17 +142,37 @@ class Execution:
             self._seconds += seconds
             self._show()
 
+    def skip(self, items: int) -> None:
+        """Show `items` more inputs as done that no model had to read."""
+        with self.lock:
+            self._done += items
+            if items:
+                self._show()
+
+    def spend(self, step: str, seconds: float) -> None:
+        """Note that `seconds` went by in a step of the work."""
+        with self.lock:
+            self.spent[step] += seconds
+
     def _show(self) -> None:
         if self._bar is None:
             self._bar = self.session.progress.bar("predict", "rows")
         self._bar.update(self._done, self._asked, audio_seconds=self._seconds)
 
     def finish(self) -> None:
-        """End what the run showed."""
+        """End what the run showed, and tell how many inputs came to nothing."""
         with self.lock:
             if self._bar is not None:
                 self._bar.close()
                 self._bar = None
+            failed = self.failed.copy()
+            self.failed.clear()
+        if failed:
+            total = self.computed + self.cached
+            reasons = ", ".join(f"{count} {reason}" for reason, count in failed.most_common())
+            text = f"{failed.total()} of {total} files gave no prediction: {reasons}"
+            self.messages.append((exceptions.Warning, exceptions.Warning(text)))
+            warnings.warn(text, stacklevel=2)
 
     def fail(self, failure: BaseException) -> None:
         """Keep the first exception: DuckDB drops the cause of what a function raises."""

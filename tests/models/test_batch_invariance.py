@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from speech_fixtures import make_checkpoint
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-from thanosql_dbapi.assets import RECORDINGS, VOICE_TINY
-from thanosql_dbapi.models import speech
+from thanosql_dbapi.assets import VOICE_TINY
+from thanosql_dbapi.media.sources import media_of
 from thanosql_dbapi.models.frames import frames_of, samples_for
 from thanosql_dbapi.models.logits import logits_of, pad
 from thanosql_dbapi.models.speech import CTCModel, decode_all
@@ -130,7 +129,7 @@ def make_subject(tmp_path_factory: pytest.TempPathFactory):
         )
         extractor.save_pretrained(checkpoint)
         ours = ENGLISH.load(Version("m", 1, checkpoint, {}), "cpu")
-        ours._model.set_attn_implementation(variant.attention)
+        ours.recogniser._model.set_attn_implementation(variant.attention)
         theirs = Wav2Vec2ForCTC.from_pretrained(
             checkpoint, attn_implementation=variant.attention
         ).eval()
@@ -229,7 +228,7 @@ def test_transformers_own_batch_differs_even_with_a_mask(make_subject, variant: 
     # Four lengths: which frames an adapter's stride lets look past the end changes with them.
     files = [sound(RATE // 2 + 160 * extra, seed=1) for extra in range(4)] + [sound(RATE, seed=2)]
     lengths = torch.tensor([len(each) for each in files])
-    rows = pad([subject.ours._normalised(each) for each in files], RATE)
+    rows = pad([subject.ours.recogniser.normalised(each) for each in files], RATE)
     mask = torch.arange(RATE)[None, :] < lengths[:, None]
     with torch.inference_mode():
         logits = subject.theirs(rows, attention_mask=mask.long()).logits
@@ -279,60 +278,15 @@ def test_gradients_of_a_batch_are_the_sum_of_its_files(make_subject, variant: Va
         torch.testing.assert_close(gradient, torch.stack(parts).sum(0), rtol=1e-6, atol=1e-7)
 
 
-class Unwatched:
-    """Nobody waits for it."""
-
-    def check(self) -> None: ...
-
-    def advance(self, items: int, seconds: float) -> None: ...
-
-
-def test_recorded_digits_read_the_same_in_any_batch(speech_folder: Path) -> None:
-    model = ENGLISH.load(Version("voice_tiny", 1, VOICE_TINY, {}), "cpu")
-    paths = sorted((speech_folder / "digits/test").iterdir())
-    assert len(paths) >= 32
-
-    def transcribe(batch_size: int, seed: int) -> list[str]:
-        order = np.random.default_rng(seed).permutation(len(paths))
-        shuffled = pa.array([str(paths[index]) for index in order])
-        texts = model.predict(shuffled, {"batch_size": batch_size}, Unwatched()).to_pylist()
-        return [texts[place] for place in np.argsort(order)]
-
-    alone = transcribe(1, seed=0)
-    assert len(set(alone)) > 20
-    assert transcribe(4, seed=1) == alone
-    assert transcribe(16, seed=2) == alone
-
-
 def test_recorded_digits_have_transformers_own_logits(speech_folder: Path) -> None:
     ours = ENGLISH.load(Version("voice_tiny", 1, VOICE_TINY, {}), "cpu")
     theirs = Wav2Vec2ForCTC.from_pretrained(VOICE_TINY, dtype=torch.float32).eval()
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(VOICE_TINY)
-    paths = sorted((speech_folder / "digits/test").iterdir())[:16]
+    media = [
+        media_of(str(path), Path()) for path in sorted((speech_folder / "digits/test").iterdir())
+    ]
     with ThreadPoolExecutor(2) as decoders:
-        waveforms = decode_all(paths, RATE, decoders, 0, lambda: None)
+        waveforms = decode_all(media[:16], RATE, decoders, lambda: None)
     subject = Subject(ours, theirs, extractor)
     for waveform, logits in zip(waveforms, ours.logits(waveforms), strict=True):
         assert_same(logits, subject.reference(waveform))
-
-
-@pytest.mark.parametrize("large", [True, False])
-def test_a_large_model_on_a_cpu_hears_one_file_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, large: bool
-) -> None:
-    sizes: list[int] = []
-    logits_of_model = CTCModel.logits
-
-    def note(self: CTCModel, waveforms: Sequence[NDArray[np.float32]]) -> list[torch.Tensor]:
-        sizes.append(len(waveforms))
-        return logits_of_model(self, waveforms)
-
-    monkeypatch.setattr(CTCModel, "logits", note)
-    monkeypatch.setattr(speech, "_LARGE", 1000 if large else 10**12)
-    model = ENGLISH.load(Version("voice_tiny", 1, VOICE_TINY, {}), "cpu")
-    paths = pa.array([str(path) for path in sorted(RECORDINGS.glob("*.flac"))[:6]])
-    texts = model.predict(paths, {"batch_size": 4}, Unwatched()).to_pylist()
-    assert (sizes == [1] * 6) == large
-    monkeypatch.setattr(speech, "_LARGE", 10**12)
-    model = ENGLISH.load(Version("voice_tiny", 1, VOICE_TINY, {}), "cpu")
-    assert model.predict(paths, {"batch_size": 4}, Unwatched()).to_pylist() == texts

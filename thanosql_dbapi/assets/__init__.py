@@ -22,11 +22,15 @@ _BUNDLED_UTC = "2026-11-21T00:00:00+00:00"
 
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
-    """A model that GET THANOSQL MODEL knows: the base whose checkpoint it is."""
+    """A model that GET THANOSQL MODEL knows: the base whose checkpoint it is.
+
+    `checkpoint` is its hub id, where that is not the base's own.
+    """
 
     name: str
     base: str
     updated: dt.datetime
+    checkpoint: str | None = None
 
 
 _LISTED = dt.datetime.fromisoformat(_BUNDLED_UTC)
@@ -37,8 +41,8 @@ CATALOGUE: Mapping[str, CatalogueModel] = {
         CatalogueModel("tutorial_audio_recognition", "Wav2Vec2En", _LISTED),
         CatalogueModel("voice_tiny", "Wav2Vec2Tiny", _LISTED),
         CatalogueModel("wav2vec2", "Wav2Vec2En", _LISTED),
-        CatalogueModel("whisper_l", "Whisper", _LISTED),
-        CatalogueModel("whisper_s", "Whisper", _LISTED),
+        CatalogueModel("whisper_l", "Whisper", _LISTED, "openai/whisper-large-v3"),
+        CatalogueModel("whisper_s", "Whisper", _LISTED, "openai/whisper-small"),
     )
 }
 

@@ -124,9 +124,10 @@ class Engine:
         names = [*function.parameters, *function.optional]
         declared = [*function.parameters, *(f"{name} := NULL" for name in function.optional)]
         arguments = ", ".join([*names, str(self._number)])
+        call = f"{function.internal_name}({arguments})"
+        body = f"TABLE SELECT unnest({call}, max_depth := 2)" if function.as_table else call
         self.connection.execute(
-            f"CREATE OR REPLACE TEMP MACRO {function.name}({', '.join(declared)})"
-            f" AS {function.internal_name}({arguments})"
+            f"CREATE OR REPLACE TEMP MACRO {function.name}({', '.join(declared)}) AS {body}"
         )
 
     @property

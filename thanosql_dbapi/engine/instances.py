@@ -26,7 +26,8 @@ class Function:
     """A function that SQL may call, over Arrow columns.
 
     `call` gets the execution and one Arrow column a parameter and returns one of the same length.
-    `parameters` and `optional` name the SQL parameters; the types are DuckDB's names.
+    `parameters` and `optional` name the SQL parameters; the types are DuckDB's names. `as_table`
+    shows a list of structs as rows, to be read in FROM.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Function:
     optional: Mapping[str, str]
     returns: str
     runs_model: bool = False
+    as_table: bool = False
 
     @property
     def internal_name(self) -> str:

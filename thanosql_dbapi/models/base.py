@@ -6,7 +6,7 @@ ones. It gets media and gives predictions; it knows no SQL and no DuckDB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -89,18 +89,9 @@ class Watch(Protocol):
 class Model(Protocol):
     """A loaded model."""
 
-    def precision(self, options: Mapping[str, Any]) -> str:
-        """Return the numeric precision that options come to on this device: `full`, say.
-
-        With the weights and the options it decides what is predicted.
-
-        Raises:
-            NotSupportedError: the device has no such precision.
-        """
-
     def predict(
         self, inputs: Sequence[Media], options: Mapping[str, Any], watch: Watch
-    ) -> Iterator[tuple[int, Outcome]]:
+    ) -> Generator[tuple[int, Outcome]]:
         """Predict inputs, in the order that is fastest; yield each one's index as it is done.
 
         An input that cannot be used is an outcome; what is raised ends the run.
@@ -145,6 +136,15 @@ class Family(Protocol):
 
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         """The options of a verb."""
+
+    def precision(self, options: Mapping[str, Any], device: str) -> str:
+        """Return the numeric precision that options come to on a device: `full`, say.
+
+        With the weights and the options it decides what is predicted. No model is loaded for it.
+
+        Raises:
+            NotSupportedError: the device has no such precision.
+        """
 
     def load(self, version: Version, device: str) -> Model:
         """Load a version's weights.

@@ -22,15 +22,19 @@ ENVIRONMENT = "THANOSQL_CHECKPOINTS"
 _WANTED = ("*.safetensors", "*.json", "*.txt")
 
 
-def checkpoint_folder(family: Family, checkpoints: Mapping[str, str], root: Path) -> Path:
+def checkpoint_folder(
+    family: Family, checkpoints: Mapping[str, str], root: Path, default: str | None = None
+) -> Path:
     """Return the folder of a base model's weights, fetched from the hub where need be.
+
+    `default` is a hub id to take before the family's own: that of a larger or smaller sibling.
 
     Raises:
         CheckpointUnavailable: the folder does not exist, or the hub cannot be reached and the
             weights are not in its cache.
     """
     source = checkpoints.get(family.name) or _from_environment().get(family.name)
-    source = source or family.checkpoint
+    source = source or default or family.checkpoint
     if source is None:
         return VOICE_TINY
     folder = root / Path(source).expanduser()

@@ -22,11 +22,11 @@ BUILT_IN: Mapping[str, str] = {
     "Wav2Vec2En": "thanosql_dbapi.models.wav2vec2:ENGLISH",
     "Wav2Vec2Ko": "thanosql_dbapi.models.wav2vec2:KOREAN",
     "Wav2Vec2Tiny": "thanosql_dbapi.models.wav2vec2:TINY",
+    "Whisper": "thanosql_dbapi.models.whisper:WHISPER",
 }
 
 #: Families of the language that this version does not have yet, by what they work on.
 PLANNED: Mapping[str, str] = {
-    "Whisper": "speech",
     **dict.fromkeys(("ConvNeXt_Tiny", "ConvNeXt_Base"), "images"),
     **dict.fromkeys(("EfficientNetV2S", "EfficientNetV2M", "SimCLR", "CLIP"), "images"),
     **dict.fromkeys(("ElectraEn", "ElectraKo", "AlbertEn", "AlbertKo"), "text"),

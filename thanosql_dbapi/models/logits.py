@@ -43,14 +43,16 @@ def logits_of(model: Wav2Vec2ForCTC, rows: torch.Tensor, lengths: Sequence[int])
     """
     wav2vec2: Any = model.wav2vec2
     counts = torch.tensor(lengths)
-    hidden = rows.to(model.device)[:, None]
+    hidden = rows.to(model.device, model.dtype, non_blocking=True)[:, None]
     for layer in wav2vec2.feature_extractor.conv_layers:
         counts = frames_after(layer.conv, counts)
         hidden = _convolve(layer, hidden, counts)
     hidden, _ = wav2vec2.feature_projection(hidden.transpose(1, 2))
     # The mask makes padding zero before the position embedding's convolution, as a row alone is
     # padded there, and takes it out of attention.
-    mask = _mask(counts, hidden.shape[1], hidden.device)
+    # Where there is no padding it would only be slower.
+    padded = int(counts.min()) < hidden.shape[1]
+    mask = _mask(counts, hidden.shape[1], hidden.device) if padded else None
     hidden = wav2vec2.encoder(hidden, attention_mask=mask).last_hidden_state
     if wav2vec2.adapter is not None:
         hidden = _adapt(wav2vec2.adapter, hidden, counts)
@@ -77,6 +79,9 @@ def _normalise(
     One call of the norm for each row is what the row alone would meet. Statistics by a mask would
     go over what is the model's largest tensor several times more.
     """
+    if len(hidden) == 1 and int(counts[0]) == hidden.shape[2]:
+        whole: torch.Tensor = norm(hidden)
+        return whole
     normalised = torch.zeros_like(hidden)
     for row, count in enumerate(counts.tolist()):
         normalised[row : row + 1, :, :count] = norm(hidden[row : row + 1, :, :count])

@@ -1,47 +1,84 @@
-"""Transcribing with a CTC model: paths in, transcripts out.
+"""Transcribing with a CTC model: media in, predictions out.
 
-The transcript of a file never depends on which files share its batch: each is normalised by
-itself, and `models.logits` keeps padding out of the model. It knows no SQL.
+What a file is said to hold never depends on which files share its batch: each is normalised by
+itself, and `models.logits` keeps padding out of the model. The engine is `models.pipeline`'s. It
+knows no SQL.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-from ..exceptions import MediaError
+from ..exceptions import MediaError, MediaReason
 from ..media.audio import decode_audio
-from .base import InputError, Watch
-from .frames import frames_of
+from .alignment import alphabet_of, seconds_per_frame, transcript
+from .base import InputError, Outcome, Prediction, Watch
+from .frames import frames_of, samples_for
 from .logits import logits_of, pad
-from .vocabulary import in_case
+from .pipeline import Pipeline
+from .precision import ExactFloat32, weights_at
+from .speech_options import resolve_precision
+from .windows import Path, Window, cut, stitch
 
-#: Files decoded at once: enough to batch like with like, few enough to stay small in memory.
-_WINDOW: Final = 128
+if TYPE_CHECKING:
+    from ..media.sources import Media
 
-#: Padded lengths come from this geometric scale, because each shape that oneDNN has not seen
-#: before costs it a set-up (180 ms for a small model, against 15 ms for one seen).
-_BUCKET: Final = 1.25
+#: Longer files are cut into windows of so many seconds, which share so many with their neighbour.
+#: Within a window's first and last two seconds the model hears too little of what is around.
+WINDOW_S: Final = 32.0
+OVERLAP_S: Final = 4.0
 
-#: A batch holds at most this much padded audio, in seconds, whatever its number of rows.
-_BATCH_SECONDS: Final = 120.0
-
-#: From so many parameters on a CPU gains nothing by a batch, and loses by padding: with 95 million,
-#: eight files of 1 to 7 seconds took 3.4 s one by one, and 4.9 s in batches of four.
-_LARGE: Final = 50_000_000
+#: A window that does not fit into memory is halved, down to this many seconds.
+_SMALLEST_S: Final = 2.0
 
 
 class CTCModel:
-    """A Wav2Vec2 model with its tokenizer, on a device."""
+    """A Wav2Vec2 model with its tokenizer, on a device; see `models.base.Model`."""
+
+    def __init__(
+        self,
+        model: Wav2Vec2ForCTC,
+        tokenizer: Wav2Vec2CTCTokenizer,
+        extractor: Wav2Vec2FeatureExtractor,
+        text_case: str | None,
+        device: str,
+    ) -> None:
+        self._device = device
+        self.recogniser = CTCRecogniser(model, tokenizer, extractor, text_case, device)
+        self.pipeline = Pipeline(self.recogniser, device)
+
+    def predict(
+        self, inputs: Sequence[Media], options: Mapping[str, Any], watch: Watch
+    ) -> Generator[tuple[int, Outcome]]:
+        """Transcribe files; see `models.base.Model`."""
+        precision = resolve_precision(options["precision"], self._device)
+        return self.pipeline.run(inputs, options, precision, watch, fixed=precision == "int8")
+
+    def logits(
+        self, waveforms: Sequence[NDArray[np.float32]], precision: str = "full"
+    ) -> list[torch.Tensor]:
+        """Return the logits of waveforms that go through the model together.
+
+        Each is (frames, vocabulary), on the model's device, and what the waveform would get alone.
+        The waveforms are mono, at the extractor's sampling rate, and long enough for a frame.
+        """
+        recogniser = self.recogniser
+        rows = [recogniser.normalised(waveform) for waveform in waveforms]
+        logits = recogniser.logits(rows, max(map(len, rows)), precision)
+        counts = [recogniser.frames(len(row)) for row in rows]
+        return [frames[:count] for frames, count in zip(logits, counts, strict=True)]
+
+
+class CTCRecogniser:
+    """What a CTC model does with windows; see `models.pipeline.Recogniser`."""
 
     def __init__(
         self,
@@ -53,125 +90,151 @@ class CTCModel:
     ) -> None:
         self._model = model.eval()  # type: ignore[no-untyped-call]
         self._model.to(torch.device(device))
-        self._tokenizer = tokenizer
-        self._extractor = extractor
-        self._text_case = text_case
-        size = sum(parameter.numel() for parameter in model.parameters())
-        #: Whether each file goes alone, with nothing beside it or behind it.
-        self._alone = torch.device(device).type == "cpu" and size >= _LARGE
-        # DuckDB calls from several threads; torch uses all cores for one forward pass anyway.
-        self._lock = threading.Lock()
+        self._on_gpu = torch.device(device).type == "cuda"
+        self._models = {"full": self._model}
+        self._contexts = {"full": ExactFloat32(device)}
+        self._normalise = bool(extractor.do_normalize)
+        self._alphabet = alphabet_of(tokenizer, model.lm_head.out_features, text_case)
+        quiet = self._alphabet.spaces.copy()
+        quiet[self._alphabet.blank] = True
+        self._quiet = quiet
+        self.sampling_rate: int = extractor.sampling_rate
+        self.shortest = samples_for(model, 1)
+        #: Samples from one frame to the next: windows start at multiples of it.
+        self._hop = samples_for(model, 2) - self.shortest
+        self._frame_s = seconds_per_frame(model, self.sampling_rate)
 
-    def predict(self, inputs: pa.Array, options: Mapping[str, Any], watch: Watch) -> pa.Array:
-        """Transcribe files; see `models.base.Model`."""
-        paths = [Path(path) for path in inputs.to_pylist()]
-        texts: list[str] = []
-        with self._lock, ThreadPoolExecutor(2) as decoders:
-            for start in range(0, len(paths), _WINDOW):
-                window = paths[start : start + _WINDOW]
-                waveforms = decode_all(
-                    window, self._extractor.sampling_rate, decoders, start, watch.check
-                )
-                self._require_frames(waveforms, start)
-                texts += self._transcribe(waveforms, options["batch_size"], watch)
-        return pa.array(texts, pa.string())
+    @property
+    def window_s(self) -> float:
+        """The longest window, in seconds."""
+        return self._samples(WINDOW_S) / self.sampling_rate
 
-    def _require_frames(self, waveforms: Sequence[NDArray[np.float32]], start: int) -> None:
-        for index, waveform in enumerate(waveforms):
-            if self._frames(len(waveform)) < 1:
-                seconds = len(waveform) / self._extractor.sampling_rate
-                raise InputError(start + index, f"too short to transcribe ({seconds:.3f} s)")
+    def _samples(self, seconds: float) -> int:
+        """Return about so many seconds in samples, a whole number of frames."""
+        return max(1, int(seconds * self.sampling_rate) // self._hop) * self._hop
 
-    def _frames(self, samples: int) -> int:
+    def prepare(self, precision: str) -> None:
+        """Make the weights of a precision, once; see `models.pipeline.Recogniser`."""
+        if precision not in self._models:
+            self._models[precision] = weights_at(precision, self._model)
+
+    def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
+        """Yield the windows of a file; see `models.pipeline.Recogniser`."""
+        window, overlap = self._samples(WINDOW_S), self._samples(OVERLAP_S)
+        for first, waveform in cut(blocks, window, overlap):
+            if len(waveform) >= self.shortest:
+                yield Window(self.normalised(waveform), first, len(waveform))
+
+    def normalised(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a waveform as transformers' feature extractor leaves it, to the last bit."""
+        if not self._normalise:
+            return waveform
+        # Its own call pads, copies and checks in Python, and takes longer than the arithmetic.
+        normalised: NDArray[np.float32] = (waveform - waveform.mean()) / np.sqrt(
+            waveform.var() + 1e-7
+        )
+        return normalised
+
+    def width(self, window: Window) -> int:
+        """Return the samples of a window."""
+        return window.samples
+
+    def split(self, window: Window) -> Sequence[Window]:
+        """Return a window as two that overlap; none where it is short already."""
+        seconds = window.samples / self.sampling_rate
+        overlap = self._samples(min(OVERLAP_S, seconds / 4))
+        half = self._samples((seconds + overlap / self.sampling_rate) / 2) + self._hop
+        if half >= window.samples or half < _SMALLEST_S * self.sampling_rate:
+            return ()
+        return tuple(
+            Window(self.normalised(samples), window.first + first, len(samples))
+            for first, samples in cut([window.features], half, overlap)
+        )
+
+    def frames(self, samples: int) -> int:
+        """Return how many frames of logits so many samples give."""
         return frames_of(self._model, samples)
 
-    def _transcribe(
-        self, waveforms: Sequence[NDArray[np.float32]], batch_size: int, watch: Watch
-    ) -> list[str]:
-        texts = [""] * len(waveforms)
-        lengths = [len(waveform) for waveform in waveforms]
-        limit = 1 if self._alone else batch_size
-        for batch in _batches(lengths, limit, self._extractor.sampling_rate):
-            watch.check()
-            logits = self.logits([waveforms[index] for index in batch])
-            for index, frames in zip(batch, logits, strict=True):
-                ids = frames.argmax(dim=-1).cpu()
-                texts[index] = in_case(self._tokenizer.decode(ids), self._text_case)
-            seconds = sum(lengths[i] for i in batch) / self._extractor.sampling_rate
-            watch.advance(len(batch), seconds)
-        return texts
+    def logits(
+        self, rows: Sequence[NDArray[np.float32]], width: int, precision: str
+    ) -> torch.Tensor:
+        """Return the logits of normalised waveforms, padded to so many samples.
 
-    def logits(self, waveforms: Sequence[NDArray[np.float32]]) -> list[torch.Tensor]:
-        """Return the logits of waveforms that go through the model together.
-
-        Each is (frames, vocabulary), on the model's device, and what the waveform would get alone.
-        The waveforms are mono, at the extractor's sampling rate, and long enough for a frame.
+        They are (rows, frames, vocabulary), on the model's device; see `logits.logits_of`.
         """
-        lengths = [len(waveform) for waveform in waveforms]
-        longest = max(lengths)
-        if not self._alone:
-            longest = _bucket(longest, self._extractor.sampling_rate)
-        rows = pad([self._normalised(waveform) for waveform in waveforms], longest)
+        with torch.inference_mode(), self._contexts.get(precision, nullcontext()):
+            padded = pad(rows, width)
+            if self._on_gpu:
+                padded = padded.pin_memory()  # so that the copy need not be waited for
+            return logits_of(self._models[precision], padded, [len(row) for row in rows])
+
+    def forward(
+        self, windows: Sequence[Window], width: int, precision: str, _options: Mapping[str, Any]
+    ) -> Sequence[Path]:
+        """Return each window's path; see `models.pipeline.Recogniser`."""
+        logits = self.logits([window.features for window in windows], width, precision)
         with torch.inference_mode():
-            logits = logits_of(self._model, rows, lengths)
+            logits = logits.float()
+            ids = logits.argmax(dim=-1)
+            log_probs = logits.log_softmax(dim=-1).gather(-1, ids[..., None])[..., 0]
+        rows = zip(windows, ids.cpu().numpy(), log_probs.cpu().numpy(), strict=True)
+        paths = [self._path(*row) for row in rows]
+        if precision != "half":
+            return paths
+        # float16 ends at 65,504, and some models go beyond it on some files.
         return [
-            frames[: self._frames(length)] for frames, length in zip(logits, lengths, strict=True)
+            path if np.isfinite(path.log_probs).all() else self._in_full(window)
+            for window, path in zip(windows, paths, strict=True)
         ]
 
-    def _normalised(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        # One by one: what a checkpoint's settings say of masks and padding then has no effect.
-        features = self._extractor(waveform, sampling_rate=self._extractor.sampling_rate)
-        return np.asarray(features["input_values"][0], dtype=np.float32)
+    def _in_full(self, window: Window) -> Path:
+        (path,) = self.forward([window], window.samples, "full", {})
+        return path
+
+    def _path(self, window: Window, ids: NDArray[np.int64], log_probs: NDArray[np.float32]) -> Path:
+        count = self.frames(window.samples)
+        # Copies: a view of the batch's rows would keep all of them until the file is done.
+        return Path(ids[:count].copy(), log_probs[:count].copy(), window.first // self._hop)
+
+    def join(
+        self,
+        pieces: Sequence[tuple[Window, Path]],
+        seconds: float,
+        _options: Mapping[str, Any],
+    ) -> Prediction:
+        """Return what the paths of a file's windows say; see `models.pipeline.Recogniser`."""
+        path = stitch([path for _, path in pieces], self._quiet)
+        if not np.isfinite(path.log_probs).all():
+            raise MediaError(
+                "the model's answer is no number: its weights overflow on it, or are broken",
+                MediaReason.MODEL_FAILED,
+            )
+        return transcript(
+            path.ids, path.log_probs, self._alphabet, frame_s=self._frame_s, seconds=seconds
+        )
 
 
 def decode_all(
-    paths: Sequence[Path],
+    inputs: Sequence[Media],
     sampling_rate: int,
     decoders: ThreadPoolExecutor,
-    first: int,
-    check: Any,
+    check: Callable[[], None],
 ) -> list[NDArray[np.float32]]:
-    """Decode files side by side, in order; `first` is the index of the first in its batch.
+    """Decode files side by side, in order: all that a training needs.
 
     Raises:
         InputError: a file is missing or broken.
     """
-    futures = [decoders.submit(decode_audio, path, sampling_rate) for path in paths]
+    futures = [decoders.submit(decode_audio, media, sampling_rate) for media in inputs]
     waveforms = []
     for index, future in enumerate(futures):
         try:
             check()
             waveforms.append(future.result())
         except MediaError as error:
-            raise InputError(first + index, str(error)) from error
+            raise InputError(index, str(error)) from error
         finally:
             if index + 1 > len(waveforms):  # something was raised: what waits need not be done
                 for waiting in futures:
                     waiting.cancel()
     return waveforms
-
-
-def _batches(lengths: Sequence[int], batch_size: int, sampling_rate: int) -> Iterator[list[int]]:
-    """Pack utterances of like length, longest first; yield their indices.
-
-    The longest come first so that a shortage of memory shows at once.
-    """
-    batch: list[int] = []
-    widest = 0
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not batch:
-            widest = lengths[index]
-        batch.append(index)
-        if len(batch) == batch_size or (len(batch) + 1) * widest > _BATCH_SECONDS * sampling_rate:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _bucket(samples: int, sampling_rate: int) -> int:
-    """Round a length up to the scale of padded lengths."""
-    width = float(sampling_rate)
-    while width < samples:
-        width *= _BUCKET
-    return int(width)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import OperationalError, TrainingError
 from ..options import OptionSpec
 from ..registry import Version
-from . import stack
+from . import speech_options, stack
 from .base import InputError, Model, Training, Verb
+from .speech_options import AUDIO, BATCH, OVERWRITE, TEXT, resolve_precision
 from .vocabulary import UnfitText, Vocabulary, majority_case
 
 if TYPE_CHECKING:
@@ -28,28 +29,6 @@ if TYPE_CHECKING:
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
     from .training import TrainingStep, TrainingSummary
-
-_AUDIO = OptionSpec(
-    "audio_col",
-    str,
-    "audio_path",
-    "the column with the paths of the audio files",
-    aliases=("audio_column",),
-    to_model=False,
-)
-_TEXT = OptionSpec("text_col", str, "text", "the column with what is said", to_model=False)
-_BATCH = OptionSpec("batch_size", int, 16, "at most so many utterances at once", minimum=1)
-_RESULT = OptionSpec(
-    "result_col",
-    str,
-    "predicted",
-    "the name of the result column",
-    aliases=("column_name",),
-    to_model=False,
-)
-_OVERWRITE = OptionSpec(
-    "overwrite", bool, False, "make a new version of a model that exists", to_model=False
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +45,17 @@ class Wav2Vec2:
         """What its models can do."""
         return frozenset({Verb.BUILD, Verb.FIT, Verb.PREDICT, Verb.EVALUATE})
 
+    @property
+    def revision(self) -> int:
+        """See `models.base.Family`."""
+        return 1
+
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         """The options of a verb."""
         if verb is Verb.PREDICT:
-            return (_AUDIO, _BATCH, _RESULT)
+            return speech_options.PREDICT
         if verb is Verb.EVALUATE:
-            return (_AUDIO, _TEXT, _BATCH)
+            return speech_options.EVALUATE
         epochs = OptionSpec(
             "max_epochs", int, 5, "passes over the rows", minimum=1, aliases=("epochs",)
         )
@@ -83,7 +67,11 @@ class Wav2Vec2:
             minimum=0,
             above=True,
         )
-        return (_AUDIO, _TEXT, _BATCH, epochs, rate, _OVERWRITE)
+        return (AUDIO, TEXT, BATCH, epochs, rate, OVERWRITE)
+
+    def precision(self, options: Mapping[str, Any], device: str) -> str:
+        """What `precision` comes to on a device; see `models.base.Family`."""
+        return resolve_precision(options["precision"], device)
 
     def load(self, version: Version, device: str) -> Model:
         """Load a version's weights; see `models.base.Family`."""
@@ -184,7 +172,7 @@ def _waveforms(training: Training, sampling_rate: int) -> list[NDArray[np.float3
     from .speech import decode_all
 
     with ThreadPoolExecutor(2) as decoders:
-        return decode_all(training.inputs, sampling_rate, decoders, 0, training.check)
+        return decode_all(training.inputs, sampling_rate, decoders, training.check)
 
 
 def _require_room(

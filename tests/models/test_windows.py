@@ -1,0 +1,92 @@
+"""Windows of a long waveform cover it, and are stitched without a doubled or a lost letter."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from thanosql_dbapi.models.windows import Path, cut, stitch
+
+#: 0 is the blank, 1 the space.
+QUIET = np.array([True, True, *[False] * 8])
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=30),
+    st.integers(6, 40),
+    st.integers(1, 5),
+)
+def test_windows_cover_the_waveform_and_share_the_overlap(
+    blocks: list[int], window: int, overlap: int
+) -> None:
+    waveform = np.arange(sum(blocks), dtype=np.float32)
+    parts = np.split(waveform, np.cumsum(blocks)[:-1]) if blocks else []
+    cuts = list(cut(parts, window, overlap))
+    assert all(0 < len(part) <= window for _, part in cuts) or not len(waveform)
+    for first, part in cuts:
+        np.testing.assert_array_equal(part, waveform[first : first + len(part)])
+    for (first, part), (following, _) in itertools.pairwise(cuts):
+        assert first + len(part) - following == overlap
+    if len(waveform):
+        assert cuts[0][0] == 0
+        assert cuts[-1][0] + len(cuts[-1][1]) == len(waveform)
+    # All windows but the first are longer than what they share.
+    assert all(len(part) > overlap for _, part in cuts[1:])
+
+
+def paths_of(whole: NDArray[np.int64], window: int, overlap: int) -> list[Path]:
+    blocks = [whole.astype(np.float32)]
+    return [
+        Path(part.astype(np.int64), np.zeros(len(part), np.float32), first)
+        for first, part in cut(blocks, window, overlap)
+    ]
+
+
+labels = st.lists(st.integers(0, 9), min_size=1, max_size=400)
+
+
+@given(labels, st.integers(30, 60), st.integers(4, 25))
+def test_windows_that_agree_are_the_whole(ids: list[int], window: int, overlap: int) -> None:
+    whole = np.array(ids)
+    stitched = stitch(paths_of(whole, window, overlap), QUIET)
+    np.testing.assert_array_equal(stitched.ids, whole)
+    assert len(stitched.log_probs) == len(whole)
+
+
+def text(ids: NDArray[np.int64]) -> str:
+    runs = ids[np.flatnonzero(np.diff(ids, prepend=-1))]
+    return "".join(" abcdefgh"[label - 1] for label in runs if label)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 3), st.integers(0, 3))
+def test_rubbish_at_the_edges_of_windows_is_not_heard(seed: int, early: int, late: int) -> None:
+    """Near its ends a window hears other letters, and one a frame early or late."""
+    rng = np.random.default_rng(seed)
+    letters = [
+        label
+        for _ in range(60)
+        for label in [*[int(rng.integers(2, 10))] * rng.integers(1, 4), *[0] * rng.integers(1, 5)]
+    ]
+    whole = np.array(letters)
+    paths = paths_of(whole, 100, 40)
+    for place, path in enumerate(paths):
+        ids = path.ids.copy()
+        if place and early:
+            ids[: 3 * early] = rng.integers(0, 10, 3 * early)
+            ids[3 * early : 10] = np.roll(ids[3 * early : 10], 1)
+        if place + 1 < len(paths) and late:
+            ids[len(ids) - 3 * late :] = rng.integers(0, 10, 3 * late)
+        paths[place] = Path(ids, path.log_probs, path.first)
+    assert text(stitch(paths, QUIET).ids) == text(whole)
+
+
+def test_windows_that_share_no_frame_follow_each_other() -> None:
+    paths = [
+        Path(np.array([2, 0, 3]), np.zeros(3, np.float32), 0),
+        Path(np.array([4, 0]), np.zeros(2, np.float32), 3),
+    ]
+    assert text(stitch(paths, QUIET).ids) == text(np.array([2, 0, 3, 4, 0]))

@@ -1,0 +1,295 @@
+"""From the inputs in a column to what a model says of each: out of the memo, the cache, the model.
+
+What was ever predicted of the same content, by the same weights, options and precision, is not
+predicted again: the memo serves one run of a statement, the cache all of them. This module knows
+media, models and the workspace, and neither Arrow nor SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .cache import Settings
+from .exceptions import MediaError, OptionError
+from .media.sources import Media, media_of
+from .models import families
+from .models.base import Prediction, Verb
+from .options import OptionSpec
+
+if TYPE_CHECKING:
+    from .cache import PredictionCache
+    from .models.base import Outcome
+    from .registry import Version
+    from .session import Execution, Session
+
+ON_ERROR = OptionSpec(
+    "on_error",
+    str,
+    "raise",
+    "what a file does that cannot be predicted: end the statement, or give NULL",
+    choices=("raise", "null"),
+    to_model=False,
+)
+CACHE = OptionSpec(
+    "cache", bool, True, "use what was predicted before, and keep what is new", to_model=False
+)
+#: Options of PREDICT and EVALUATE that are the run's, not a model's.
+RUN_OPTIONS: Final = (ON_ERROR, CACHE)
+
+#: Seconds after which finished predictions are written: what a kill costs.
+_FLUSH_S: Final = 0.25
+_READERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model with complete options."""
+
+    version: Version
+    options: Mapping[str, Any]
+    on_error: str
+    cached: bool
+
+    def settings(self, session: Session) -> Settings:
+        """Return what its predictions go by in the cache, but for the audio.
+
+        Raises:
+            NotSupportedError: the device has no such precision.
+        """
+        family = families.family(self.version.base)
+        decides = {spec.name for spec in family.options(Verb.PREDICT) if spec.decides}
+        options = {name: value for name, value in self.options.items() if name in decides}
+        return Settings(
+            session.workspace.digest(self.version),
+            json.dumps({"revision": family.revision, **options}, sort_keys=True),
+            family.precision(self.options, session.device),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One value that a model is asked for, and the number of the row that first had it."""
+
+    media: Media
+    row: int
+
+
+def read_call(version: Version, option_text: str | None) -> Call:
+    """Complete the options of a call, given as a JSON object.
+
+    Raises:
+        OptionError: it is none, or an option is unknown or wrong.
+    """
+    try:
+        given = json.loads(option_text) if option_text is not None else {}
+    except json.JSONDecodeError as error:
+        raise OptionError(f"the options {option_text!r} are no JSON object: {error}") from error
+    if not isinstance(given, dict):
+        raise OptionError(f"the options {option_text!r} are no JSON object")
+    family = families.family(version.base)
+    complete = families.read_verb_options(family, Verb.PREDICT, given.items(), *RUN_OPTIONS)
+    to_model = {spec.name for spec in family.options(Verb.PREDICT) if spec.to_model}
+    options = {name: value for name, value in complete.items() if name in to_model}
+    return Call(version, options, complete["on_error"], complete["cache"])
+
+
+def predict_rows(
+    execution: Execution,
+    calls: Sequence[tuple[str, str | None] | None],
+    values: Sequence[str | bytes | None],
+    *,
+    details: bool,
+) -> list[Outcome | None]:
+    """Predict each row's value by the call beside it, a model's name and its options.
+
+    A NULL call or value gives None. `details` keeps words and chunks.
+
+    Raises:
+        MediaError: a value cannot be predicted, and its call's `on_error` is `raise`.
+    """
+    first_row = execution.number_rows(len(values))
+    keys = [None if value is None else _key(value) for value in values]
+    wanted: dict[tuple[str, str | None], dict[str, Input]] = {}
+    root = execution.session.root
+    for place, (call, value, key) in enumerate(zip(calls, values, keys, strict=True)):
+        if call is not None and value is not None and key is not None:
+            inputs = wanted.setdefault(call, {})
+            if key not in inputs:
+                inputs[key] = Input(media_of(value, root), first_row + place)
+    outcomes = {
+        (name, text): _outcomes(
+            execution, read_call(execution.version(name), text), inputs, details=details
+        )
+        for (name, text), inputs in wanted.items()
+    }
+    return [
+        None if call is None or key is None else outcomes[call][key]
+        for call, key in zip(calls, keys, strict=True)
+    ]
+
+
+def _key(value: str | bytes) -> str:
+    """Return what tells one value from another; bytes are not kept."""
+    if isinstance(value, str):
+        return value
+    import hashlib
+
+    return "\0" + hashlib.sha256(value).hexdigest()
+
+
+def _outcomes(
+    execution: Execution, call: Call, inputs: Mapping[str, Input], *, details: bool
+) -> Mapping[str, Outcome]:
+    memo_key = (str(call.version.folder), json.dumps(dict(call.options), sort_keys=True), details)
+    # One thread at a time: what another one has just predicted is then in the memo.
+    with execution.lock:
+        found = execution.memo.known(memo_key, inputs)
+        missing = {key: each for key, each in inputs.items() if key not in found}
+        if missing:
+            # Closed at once when something is raised: a traceback would keep it alive.
+            with closing(_look_up_or_compute(execution, call, missing)) as outcomes:
+                for key, outcome in outcomes:
+                    kept = outcome if details else _without_details(outcome)
+                    execution.memo.remember(memo_key, {key: kept})
+                    found[key] = kept
+                    if isinstance(outcome, MediaError):
+                        _refuse_or_count(execution, call, missing[key], outcome)
+    return found
+
+
+def _without_details(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, MediaError):
+        return outcome
+    return Prediction(outcome.text, outcome.score, outcome.seconds)
+
+
+def _refuse_or_count(execution: Execution, call: Call, each: Input, error: MediaError) -> None:
+    if call.on_error == "raise":
+        message = f"row {each.row}: '{each.media.name}': {error}"
+        raise MediaError(message, error.reason) from error
+    execution.failed[error.reason] += 1
+
+
+def _look_up_or_compute(
+    execution: Execution, call: Call, inputs: Mapping[str, Input]
+) -> Generator[tuple[str, Outcome]]:
+    """Yield what the cache has, then what the model says of the rest."""
+    cache = execution.session.workspace.cache
+    execution.expect(len(inputs))
+    if not (call.cached and cache.limit_bytes):
+        yield from _compute(execution, call, {key: [key] for key in inputs}, inputs)
+        return
+    settings = call.settings(execution.session)
+    digests = _digests(execution, cache, inputs)
+    known = cache.known(settings, set(digests.values()))
+    groups: dict[str, list[str]] = {}
+    for key in inputs:
+        digest = digests.get(key)
+        if digest in known:
+            execution.cached += 1
+            execution.skip(1)
+            yield key, known[digest]
+        else:
+            # Copies of a file are one to the model; what cannot be read is the model's to refuse.
+            groups.setdefault(digest or key, []).append(key)
+    if groups:
+        with (
+            _keeping(cache, settings, call.version.name) as keep,
+            closing(_compute(execution, call, groups, inputs)) as outcomes,
+        ):
+            for key, outcome in outcomes:
+                if isinstance(outcome, Prediction) and key in digests:
+                    keep(digests[key], outcome)
+                yield key, outcome
+
+
+def _digests(
+    execution: Execution, cache: PredictionCache, inputs: Mapping[str, Input]
+) -> dict[str, str]:
+    """Return the digests of what can be read; only what the cache has not met is read."""
+    identities = {}
+    for key, each in inputs.items():
+        identity = each.media.identity()
+        if identity is not None:
+            identities[key] = identity
+    noted = cache.digests(set(identities.values()))
+    digests = {key: noted[name] for key, name in identities.items() if name in noted}
+    fresh = {}
+    with ThreadPoolExecutor(_READERS) as readers:
+        futures = {
+            key: readers.submit(_digest, each.media)
+            for key, each in inputs.items()
+            if key not in digests
+        }
+        try:
+            for key, future in futures.items():
+                execution.check()
+                digest = future.result()
+                if digest is not None:
+                    digests[key] = digest
+                    if key in identities:
+                        fresh[identities[key]] = digest
+        finally:
+            for future in futures.values():
+                future.cancel()
+    if fresh:
+        cache.note_digests(fresh)
+    return digests
+
+
+def _digest(media: Media) -> str | None:
+    try:
+        return media.digest()
+    except MediaError:
+        return None
+
+
+def _compute(
+    execution: Execution,
+    call: Call,
+    groups: Mapping[str, Sequence[str]],
+    inputs: Mapping[str, Input],
+) -> Generator[tuple[str, Outcome]]:
+    """Ask the model for the first of each group; yield what it says for all of the group."""
+    session = execution.session
+    model = session.workspace.load(call.version, session.device)
+    members = list(groups.values())
+    media = [inputs[keys[0]].media for keys in members]
+    with closing(model.predict(media, call.options, execution)) as outcomes:
+        for index, outcome in outcomes:
+            keys = members[index]
+            execution.computed += len(keys)
+            execution.skip(len(keys) - 1)
+            for key in keys:
+                yield key, outcome
+
+
+@contextmanager
+def _keeping(cache: PredictionCache, settings: Settings, name: str) -> Iterator[Callable[[str, Prediction], None]]:
+    """Give a function that keeps predictions in the cache; all that is done is kept at the end."""
+    pending: dict[str, Prediction] = {}
+    started = flushed = time.monotonic()
+    seconds = 0.0
+
+    def keep(digest: str, prediction: Prediction) -> None:
+        nonlocal flushed, seconds
+        seconds += 0.0 if digest in pending else prediction.seconds or 0.0
+        pending[digest] = prediction
+        if time.monotonic() - flushed > _FLUSH_S:
+            cache.remember(settings, pending, name)
+            pending.clear()
+            flushed = time.monotonic()
+
+    try:
+        yield keep
+    finally:
+        if pending:
+            cache.remember(settings, pending, name)
+        if seconds:
+            cache.note_speed(settings, seconds, time.monotonic() - started)
