@@ -6,13 +6,22 @@ It tests all the plumbing between SQL and a model, and notes what it was asked f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from thanosql_dbapi.models.base import InputError, Model, Training, Verb, Watch
+from thanosql_dbapi.exceptions import MediaError, MediaReason
+from thanosql_dbapi.media.sources import Media
+from thanosql_dbapi.models.base import (
+    InputError,
+    Model,
+    Outcome,
+    Prediction,
+    Timed,
+    Training,
+    Verb,
+    Watch,
+)
 from thanosql_dbapi.options import OptionSpec
 from thanosql_dbapi.registry import Version
 
@@ -20,7 +29,10 @@ AUDIO = OptionSpec(
     "audio_col", str, "audio_path", "paths", aliases=("audio_column",), to_model=False
 )
 TEXT = OptionSpec("text_col", str, "text", "texts", to_model=False)
-BATCH = OptionSpec("batch_size", int, 16, "rows at once", minimum=1)
+BATCH = OptionSpec("batch_size", int, 16, "rows at once", minimum=1, decides=False)
+SCORE = OptionSpec("score_col", str, "", "score", to_model=False)
+WORDS = OptionSpec("words_col", str, "", "words", to_model=False)
+RETURN = OptionSpec("return", str, "text", "form", choices=("text", "chunks"), to_model=False)
 RESULT = OptionSpec(
     "result_col", str, "predicted", "result", aliases=("column_name",), to_model=False
 )
@@ -33,6 +45,7 @@ class Echo:
 
     name = "Echo"
     checkpoint = None
+    revision = 1
     verbs = frozenset({Verb.BUILD, Verb.FIT, Verb.PREDICT, Verb.EVALUATE})
 
     def __init__(self) -> None:
@@ -43,10 +56,13 @@ class Echo:
 
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         if verb is Verb.PREDICT:
-            return (AUDIO, BATCH, RESULT)
+            return (AUDIO, BATCH, RESULT, SCORE, WORDS, RETURN)
         if verb is Verb.EVALUATE:
             return (AUDIO, TEXT, BATCH)
         return (AUDIO, TEXT, BATCH, EPOCHS, OVERWRITE)
+
+    def precision(self, options: Mapping[str, Any], device: str) -> str:
+        return "full"
 
     def load(self, version: Version, device: str) -> Model:
         prefix = json.loads((version.folder / "echo.json").read_text())["prefix"]
@@ -59,7 +75,7 @@ class Echo:
         self.on_train(training)
         for index, path in enumerate(training.inputs):
             training.check()
-            if "bad" in path.name:
+            if "bad" in Path(path.name).name:
                 raise InputError(index, "bad on purpose")
         (folder / "echo.json").write_text(json.dumps({"prefix": training.labels[0] + ":"}))
         return {"audio_seconds": float(len(training.inputs))}
@@ -70,14 +86,19 @@ class EchoModel:
         self._family = family
         self._prefix = prefix
 
-    def predict(self, inputs: pa.Array, options: Mapping[str, Any], watch: Watch) -> pa.Array:
-        names = [Path(path).name for path in inputs.to_pylist()]
+    def predict(
+        self, inputs: Sequence[Media], options: Mapping[str, Any], watch: Watch
+    ) -> Generator[tuple[int, Outcome]]:
+        names = [Path(media.name).name for media in inputs]
         self._family.asked += names
         self._family.options_seen.append(options)
         self._family.on_predict(names)
         for index, name in enumerate(names):
             watch.check()
             if "bad" in name:
-                raise InputError(index, "bad on purpose")
-        watch.advance(len(names), float(len(names)))
-        return pa.array([self._prefix + name.upper() for name in names])
+                yield index, MediaError("bad on purpose", MediaReason.NOT_AUDIO)
+                continue
+            text = self._prefix + name.upper()
+            words = tuple(Timed(word, 0.0, 1.0, 0.5) for word in text.split())
+            watch.advance(1, 1.0)
+            yield index, Prediction(text, 0.5, 1.0, words, words)

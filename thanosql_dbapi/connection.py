@@ -15,10 +15,15 @@ from .exceptions import InterfaceError, ProgrammingError
 from .models.checkpoints import read_checkpoints
 from .progress import Progress, ProgressSetting
 from .session import Session
-from .workspace import Workspace, default_folder
+from .workspace import CACHE_LIMIT, Workspace, default_folder
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+def _struct(fields: Mapping[str, str]) -> str:
+    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in fields.items())})"
+
 
 #: What SQL may call on a connection. Never one named `predict`: tools rewrite that name.
 FUNCTIONS = (
@@ -26,14 +31,22 @@ FUNCTIONS = (
         "thanosql_predict",
         functions.predict,
         {"model": "VARCHAR", "path": "VARCHAR"},
-        {"options": "VARCHAR"},
+        {"options": "VARCHAR", "data": "BLOB"},
         "VARCHAR",
+        runs_model=True,
+    ),
+    Function(
+        "thanosql_prediction",
+        functions.prediction,
+        {"model": "VARCHAR", "path": "VARCHAR"},
+        {"options": "VARCHAR", "data": "BLOB"},
+        _struct(functions.PREDICTION),
         runs_model=True,
     ),
     Function(
         "thanosql_score",
         functions.score,
-        {"rows": "STRUCT(path VARCHAR, reference VARCHAR, hypothesis VARCHAR)[]"},
+        {"rows": "STRUCT(reference VARCHAR, hypothesis VARCHAR, seconds DOUBLE)[]"},
         {},
         "STRUCT(metric VARCHAR, score DOUBLE)[]",
     ),
@@ -41,8 +54,24 @@ FUNCTIONS = (
         "thanosql_audio_facts",
         functions.audio_facts,
         {"path": "VARCHAR"},
+        {"data": "BLOB"},
+        _struct(functions.AUDIO_FACTS),
+    ),
+    Function(
+        "thanosql_cache",
+        functions.list_cache,
         {},
-        f"STRUCT({', '.join(f'{n} {kind}' for n, kind in functions.AUDIO_FACTS.items())})",
+        {"model": "VARCHAR"},
+        f"{_struct(functions.CACHE)}[]",
+        as_table=True,
+    ),
+    Function(
+        "thanosql_clear_cache",
+        functions.clear_cache,
+        {},
+        {"model": "VARCHAR"},
+        "BIGINT",
+        runs_model=True,
     ),
     Function(
         "thanosql_list_models",
@@ -70,6 +99,7 @@ def connect(
     checkpoints: Mapping[str, str] | None = None,
     device: str = "auto",
     progress: ProgressSetting = None,
+    cache_limit: int = CACHE_LIMIT,
     config: Mapping[str, Any] | None = None,
 ) -> Connection:
     """Open a database.
@@ -85,6 +115,7 @@ def connect(
         device: `auto` (the GPU where there is one), or a torch device.
         progress: None shows bars in a terminal, True always, False never; a callable gets
             `ProgressEvent`s.
+        cache_limit: bytes that predictions kept in the workspace may take; 0 keeps none.
         config: DuckDB's settings.
 
     Raises:
@@ -96,6 +127,8 @@ def connect(
     base = Path(root).expanduser().absolute() if root is not None else Path.cwd()
     if not base.is_dir():
         raise ProgrammingError(f"root: there is no folder '{base}'")
+    if cache_limit < 0:
+        raise ProgrammingError(f"cache_limit={cache_limit}: the limit is 0 bytes or more")
     known = read_checkpoints(checkpoints)
     engine = Engine(database, read_only=read_only, config=config or {}, functions=FUNCTIONS)
     try:
@@ -103,6 +136,7 @@ def connect(
     except BaseException:
         engine.close()
         raise
+    shared.cache.limit_bytes = cache_limit
     engine.session = Session(shared, base, device, known, Progress(progress))
     return Connection(engine, engine.session)
 

@@ -68,6 +68,8 @@ class Cursor:
 
             self._result = run_script(script, parameters, self._engine, self._session)
         self._rowcount = -1 if self._result is None else self._result.rowcount
+        if self._result is not None:
+            self._result.execution.tell_to(self.messages)
         return self
 
     def executemany(

@@ -7,7 +7,7 @@ columns, a model's family) it asks for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,17 +19,19 @@ from .registry import Version
 #: The name of a relation's query within the SQL made from it.
 SOURCE = "__q"
 
-ColumnsOf: TypeAlias = Callable[[str, "list[Any] | dict[str, Any] | None"], "list[str] | None"]
+ColumnsOf: TypeAlias = Callable[
+    [str, "list[Any] | dict[str, Any] | None"], "Mapping[str, str] | None"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a statement may be lowered by.
 
-    `columns_of` names the columns of a query without running it, or gives None where the query
-    cannot stand alone (a lateral one). `resolve` finds a model's version. `to_sql` has, for each
-    class of relations, what turns one into SQL. `lowered` keeps each relation's SQL: one within
-    another is asked for twice, for its columns and for itself.
+    `columns_of` gives the columns of a query with their types, without running it, or None where
+    the query cannot stand alone (a lateral one). `resolve` finds a model's version. `to_sql` has,
+    for each class of relations, what turns one into SQL. `lowered` keeps each relation's SQL: one
+    within another is asked for twice, for its columns and for itself.
     """
 
     text: str
@@ -43,13 +45,22 @@ class Scope:
         """Return the options with their placeholders replaced."""
         return [(option.name, self.parameters.literal(option.value)) for option in options]
 
-    def columns(self, relation: Relation, query: Query) -> list[str] | None:
-        """Return the columns of a relation's query, as they are where it stands."""
+    def columns(self, relation: Relation, query: Query) -> Mapping[str, str] | None:
+        """Return the columns of a relation's query with their types, as it stands."""
+        return self.columns_of(*self.alone(relation, query))
+
+    def alone(
+        self, relation: Relation, query: Query
+    ) -> tuple[str, list[Any] | dict[str, Any] | None]:
+        """Return a relation's query as a statement, with the tables that it sees, and its values.
+
+        A lateral one cannot stand alone: DuckDB will not know what it refers to.
+        """
         tables = [lower(table.query, self) for table in relation.visible]
         recursive = "RECURSIVE " if any(t.recursive for t in relation.visible) else ""
         clause = f"WITH {recursive}{', '.join(tables)}\n" if tables else ""
         places = [p for table in relation.visible for p in placeholders(table.query)]
-        return self.columns_of(
+        return (
             f"{clause}SELECT * FROM (\n{lower(query, self)}\n)",
             self.parameters.bind([*places, *placeholders(query)]),
         )
@@ -92,7 +103,7 @@ def _placeholders(query: Query) -> Iterator[Placeholder]:
 
 
 def pick_column(
-    columns: Sequence[str] | None, wanted: str, option: str, fallback: str | None = None
+    columns: Collection[str] | None, wanted: str, option: str, fallback: str | None = None
 ) -> str:
     """Return the column that an option names; `fallback` where that one alone is there.
 

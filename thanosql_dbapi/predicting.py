@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .cache import Settings
+from .cache import Settings, canonical
 from .exceptions import MediaError, OptionError
 from .media.sources import Media, media_of
 from .models import families
@@ -67,8 +67,9 @@ class Call:
         options = {name: value for name, value in self.options.items() if name in decides}
         return Settings(
             session.workspace.digest(self.version),
-            json.dumps({"revision": family.revision, **options}, sort_keys=True),
+            canonical(options),
             family.precision(self.options, session.device),
+            family.revision,
         )
 
 
@@ -146,7 +147,7 @@ def _key(value: str | bytes) -> str:
 def _outcomes(
     execution: Execution, call: Call, inputs: Mapping[str, Input], *, details: bool
 ) -> Mapping[str, Outcome]:
-    memo_key = (str(call.version.folder), json.dumps(dict(call.options), sort_keys=True), details)
+    memo_key = (str(call.version.folder), canonical(call.options), details)
     # One thread at a time: what another one has just predicted is then in the memo.
     with execution.lock:
         found = execution.memo.known(memo_key, inputs)
@@ -200,12 +201,15 @@ def _look_up_or_compute(
             groups.setdefault(digest or key, []).append(key)
     if groups:
         with (
-            _keeping(cache, settings, call.version.name) as keep,
+            _keeping(cache, settings, call.version.name, execution.session.device) as keep,
             closing(_compute(execution, call, groups, inputs)) as outcomes,
         ):
             for key, outcome in outcomes:
-                if isinstance(outcome, Prediction) and key in digests:
+                medium = inputs[key].media
+                # A file that changed while it was read would leave its text to another content.
+                if isinstance(outcome, Prediction) and key in digests and not medium.changed():
                     keep(digests[key], outcome)
+                medium.release()
                 yield key, outcome
 
 
@@ -213,34 +217,50 @@ def _digests(
     execution: Execution, cache: PredictionCache, inputs: Mapping[str, Input]
 ) -> dict[str, str]:
     """Return the digests of what can be read; only what the cache has not met is read."""
-    identities = {}
-    for key, each in inputs.items():
-        identity = each.media.identity()
-        if identity is not None:
-            identities[key] = identity
-    noted = cache.digests(set(identities.values()))
-    digests = {key: noted[name] for key, name in identities.items() if name in noted}
-    fresh = {}
+    media = {key: each.media for key, each in inputs.items()}
+    distant = {key: medium for key, medium in media.items() if medium.path is None}
     with ThreadPoolExecutor(_READERS) as readers:
-        futures = {
-            key: readers.submit(_digest, each.media)
-            for key, each in inputs.items()
-            if key not in digests
+        identities = _each(execution, readers, Media.identity, distant)
+        for key, medium in media.items():
+            if key not in distant and (identity := medium.identity()) is not None:
+                identities[key] = identity
+        noted = cache.digests(set(identities.values()))
+        digests = {key: noted[name] for key, name in identities.items() if name in noted}
+        unread = {
+            key: medium
+            for key, medium in media.items()
+            if key not in digests and (medium.path is None or medium.path.is_file())
         }
-        try:
-            for key, future in futures.items():
-                execution.check()
-                digest = future.result()
-                if digest is not None:
-                    digests[key] = digest
-                    if key in identities:
-                        fresh[identities[key]] = digest
-        finally:
-            for future in futures.values():
-                future.cancel()
-    if fresh:
-        cache.note_digests(fresh)
-    return digests
+        read = _each(execution, readers, _digest, unread)
+        # What a server has may have changed between its tag and its content.
+        doubtful = {key: medium for key, medium in distant.items() if key in read}
+        still = _each(execution, readers, Media.identity, doubtful)
+    fresh = {
+        identities[key]: digest
+        for key, digest in read.items()
+        if key in identities and (key not in doubtful or still.get(key) == identities[key])
+    }
+    cache.note_digests(fresh)
+    return digests | read
+
+
+def _each(
+    execution: Execution,
+    readers: ThreadPoolExecutor,
+    ask: Callable[[Media], str | None],
+    media: Mapping[str, Media],
+) -> dict[str, str]:
+    """Return what comes of asking each medium, side by side, without what comes to None."""
+    futures = {key: readers.submit(ask, medium) for key, medium in media.items()}
+    try:
+        answers = {}
+        for key, future in futures.items():
+            execution.check()
+            answers[key] = future.result()
+    finally:
+        for future in futures.values():
+            future.cancel()
+    return {key: answer for key, answer in answers.items() if answer is not None}
 
 
 def _digest(media: Media) -> str | None:
@@ -271,7 +291,9 @@ def _compute(
 
 
 @contextmanager
-def _keeping(cache: PredictionCache, settings: Settings, name: str) -> Iterator[Callable[[str, Prediction], None]]:
+def _keeping(
+    cache: PredictionCache, settings: Settings, name: str, device: str
+) -> Iterator[Callable[[str, Prediction], None]]:
     """Give a function that keeps predictions in the cache; all that is done is kept at the end."""
     pending: dict[str, Prediction] = {}
     started = flushed = time.monotonic()
@@ -292,4 +314,5 @@ def _keeping(cache: PredictionCache, settings: Settings, name: str) -> Iterator[
         if pending:
             cache.remember(settings, pending, name)
         if seconds:
-            cache.note_speed(settings, seconds, time.monotonic() - started)
+            elapsed = time.monotonic() - started
+            cache.note_speed(settings.model, device, settings.precision, seconds, elapsed)

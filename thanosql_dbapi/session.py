@@ -2,14 +2,16 @@
 
 A function that DuckDB calls in the middle of a query reaches its connection's settings
 through a `Session`, and what belongs to the run alone (the memo, the slot for an exception,
-the flag that stops it, what it counts) through an `Execution`. Neither knows DuckDB, SQL or a model.
+the flag that stops it, what it counts) through an `Execution`. Neither knows DuckDB, SQL or a
+model.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +96,7 @@ class Execution:
     may_fold: bool = False
     memo: Memo = field(default_factory=Memo)
     #: Seconds by step of the work: decode, wait, forward, text.
-    spent: Counter[str] = field(default_factory=Counter)
+    spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     #: Inputs that a model was asked for, that a cache had, and that came to nothing, by reason.
     computed: int = 0
     cached: int = 0
@@ -103,8 +105,11 @@ class Execution:
     messages: list[tuple[type[Exception], Exception]] = field(default_factory=list)
     failure: BaseException | None = None
     rows_seen: int = 0
+    #: How many rows the model will be given, where that is known.
+    total: int | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     _bar: Bar | None = None
+    _started: float = 0.0
     _asked: int = 0
     _done: int = 0
     _seconds: float = 0.0
@@ -156,13 +161,26 @@ class Execution:
 
     def _show(self) -> None:
         if self._bar is None:
+            if self._stopped.is_set():
+                return  # a batch that ends after its run: nobody would close the bar
             self._bar = self.session.progress.bar("predict", "rows")
-        self._bar.update(self._done, self._asked, audio_seconds=self._seconds)
+            self._started = time.monotonic()
+        # A row that no model was asked for yet counts as one input; it may be a copy of another.
+        ahead = 0 if self.total is None else max(self.total - self.rows_seen, 0)
+        total, elapsed = self._asked + ahead, time.monotonic() - self._started
+        facts = {"audio_seconds": self._seconds}
+        if elapsed > 0:
+            facts["real_time"] = self._seconds / elapsed
+        if self._done and self.total is not None:
+            facts["remaining_s"] = elapsed * (total - self._done) / self._done
+        self._bar.update(self._done, total, **facts)
 
     def finish(self) -> None:
         """End what the run showed, and tell how many inputs came to nothing."""
         with self.lock:
             if self._bar is not None:
+                if self.total is not None and self.rows_seen >= self.total:
+                    self._show()  # only now is it known how many of the rows were copies
                 self._bar.close()
                 self._bar = None
             failed = self.failed.copy()
@@ -173,6 +191,11 @@ class Execution:
             text = f"{failed.total()} of {total} files gave no prediction: {reasons}"
             self.messages.append((exceptions.Warning, exceptions.Warning(text)))
             warnings.warn(text, stacklevel=2)
+
+    def tell_to(self, messages: list[tuple[type[Exception], Exception]]) -> None:
+        """Add what there is to tell, and what there will be, to a cursor's messages."""
+        messages += self.messages
+        self.messages = messages
 
     def fail(self, failure: BaseException) -> None:
         """Keep the first exception: DuckDB drops the cause of what a function raises."""

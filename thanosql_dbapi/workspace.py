@@ -1,4 +1,4 @@
-"""The folder where models live, and the models that are loaded from it.
+"""The folder where models and predictions live, and the models that are loaded from it.
 
 A workspace belongs to a DuckDB instance: all its connections in this process share it. It
 knows files and how to keep a few models in memory, and nothing of SQL.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .assets import bundled_models
+from .cache import PredictionCache, version_digest
 from .models import families
 from .registry import Registry, Version
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Models kept in memory at once. Two are compared in one query; each next one costs its weights.
 LOADED_MODELS = 4
+
+#: Bytes that the predictions of a workspace may take, unless `connect` says otherwise.
+CACHE_LIMIT = 1 << 30
 
 
 class Workspace:
@@ -35,6 +39,7 @@ class Workspace:
             folder = Path(temporary)
         self.folder = folder
         self.registry = Registry(folder, bundled_models())
+        self.cache = PredictionCache(folder, CACHE_LIMIT)
         self._loaded: OrderedDict[tuple[Path, str], Model] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -53,6 +58,10 @@ class Workspace:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(key)
             return self._loaded[key]
+
+    def digest(self, version: Version) -> str:
+        """Return what tells a version's weights and vocabulary from all others."""
+        return version_digest(self.cache, version)
 
 
 def default_folder(database: str) -> Path | None:

@@ -42,8 +42,8 @@ class Surroundings:
         parameters = self.scope.parameters.bind(placeholders(query))
         return self.engine.execute(sql, parameters, self.execution).fetch_all()
 
-    def query_columns(self, query: Query) -> list[str] | None:
-        """Return the columns of a command's query."""
+    def query_columns(self, query: Query) -> Mapping[str, str] | None:
+        """Return the columns of a command's query, with their types."""
         return self.scope.columns_of(
             f"SELECT * FROM (\n{lower(query, self.scope)}\n)",
             self.scope.parameters.bind(placeholders(query)),

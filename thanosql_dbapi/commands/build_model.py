@@ -14,6 +14,7 @@ from typing import Any
 from ..exceptions import DataError, MediaError, ModelNotFound, ProgrammingError
 from ..language.statements import BuildModel, Query
 from ..lowering import pick_column
+from ..media.sources import media_of
 from ..models import families
 from ..models.base import Family, InputError, Training, Verb
 from ..models.checkpoints import checkpoint_folder
@@ -54,13 +55,13 @@ def _base_family(name: str, around: Surroundings) -> Family:
 
 def training_rows(
     query: Query, options: Mapping[str, Any], around: Surroundings
-) -> list[tuple[str, str]]:
-    """Read the rows to train on: path and text.
+) -> list[tuple[str | bytes, str]]:
+    """Read the rows to train on: path, or the bytes themselves, and text.
 
     Raises:
         ColumnNotFound: the query lacks a column.
         ProgrammingError: there is no row.
-        DataError: a path or text is NULL or no text; the message names the row.
+        DataError: a path is NULL or neither text nor BLOB, or a text is none; with the row.
     """
     columns = around.query_columns(query)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
@@ -69,26 +70,28 @@ def training_rows(
     if not rows:
         raise ProgrammingError("there is nothing to train on: the query returns no rows")
     for number, row in enumerate(rows, 1):
-        for column, value in zip((audio, text), row, strict=True):
-            if not isinstance(value, str):
-                raise DataError(f"row {number}: the column '{column}' is {value!r}, not a text")
-    return [(str(path), str(said)) for path, said in rows]
+        medium, said = row
+        if not isinstance(medium, str | bytes):
+            raise DataError(f"row {number}: the column '{audio}' is {medium!r}, no path and no BLOB")
+        if not isinstance(said, str):
+            raise DataError(f"row {number}: the column '{text}' is {said!r}, not a text")
+    return [(medium, said) for medium, said in rows]
 
 
 def train_and_publish(
     name: str,
     family: Family,
     base: Path,
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[tuple[str | bytes, str]],
     options: Mapping[str, Any],
     around: Surroundings,
     lineage: Mapping[str, Any],
 ) -> Answer:
-    """Train on rows of path and text, and bring the model into force."""
+    """Train on rows of path or bytes and text, and bring the model into force."""
     registry = around.session.workspace.registry
     training = Training(
         base=base,
-        inputs=[around.session.path(path) for path, _ in rows],
+        inputs=[media_of(medium, around.session.root) for medium, _ in rows],
         labels=[text for _, text in rows],
         options=options,
         device=around.session.device,
@@ -100,9 +103,11 @@ def train_and_publish(
         try:
             facts = family.train(training, staged)
         except InputError as error:
-            path = rows[error.index][0]
-            kind = MediaError if isinstance(error.__cause__, MediaError) else DataError
-            raise kind(f"row {error.index + 1}: '{path}': {error.reason}") from error
+            name = training.inputs[error.index].name
+            message = f"row {error.index + 1}: '{name}': {error.reason}"
+            if isinstance(error.__cause__, MediaError):
+                raise MediaError(message, error.__cause__.reason) from error
+            raise DataError(message) from error
         facts = {"base": family.name, "options": dict(options), **lineage, **facts}
         around.execution.check()
         version = registry.publish(name, staged, facts, overwrite=options["overwrite"])

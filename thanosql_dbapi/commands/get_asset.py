@@ -49,7 +49,9 @@ def get_asset(statement: GetAsset, around: Surroundings) -> Answer:
     registry = around.session.workspace.registry
     registry.require_free(name, options["overwrite"])
     started = time.monotonic()
-    checkpoint = checkpoint_folder(family, around.session.checkpoints, around.session.root)
+    checkpoint = checkpoint_folder(
+        family, around.session.checkpoints, around.session.root, default=entry.checkpoint
+    )
     with registry.staging() as staged:
         facts = {"base": family.name, "catalogue": entry.name, **family.adopt(checkpoint, staged)}
         version = registry.publish(name, staged, facts, overwrite=options["overwrite"])

@@ -35,13 +35,17 @@ def print_media(statement: PrintMedia, around: Surroundings) -> Answer:
     columns = around.query_columns(statement.query)
     asked_for = any(option.name in ("audio_col", "audio_column") for option in statement.options)
     if columns is not None and len(columns) == 1 and not asked_for:
-        column = columns[0]
+        (column,) = columns
     else:
         column = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
-    path = f"CAST({SOURCE}.{quote_name(column)} AS VARCHAR)"
+    place = f"{SOURCE}.{quote_name(column)}"
+    if columns is not None and columns.get(column) == "BLOB":
+        path, read = f"'<' || octet_length({place}) || ' bytes>'", f"NULL, data := {place}"
+    else:
+        path = read = f"CAST({place} AS VARCHAR)"
     facts = ", ".join(f"facts.{name} AS {name}" for name in AUDIO_FACTS)
     sql = (
         f"SELECT audio_path, {facts} FROM (SELECT {path} AS audio_path,"
-        f" thanosql_audio_facts({path}) AS facts FROM {source(statement.query, around.scope)})"
+        f" thanosql_audio_facts({read}) AS facts FROM {source(statement.query, around.scope)})"
     )
     return Answer(sql, around.scope.parameters.bind(placeholders(statement.query)))

@@ -6,6 +6,7 @@ from ..language.statements import Evaluate
 from ..lowering import SOURCE, Scope, pick_column, source
 from ..models import families
 from ..models.base import Verb
+from ..predicting import RUN_OPTIONS
 from ..quoting import quote_name
 from .predict import call_predict
 
@@ -15,14 +16,14 @@ def evaluate_sql(statement: Evaluate, scope: Scope) -> str:
     version = scope.resolve(statement.model.text)
     family = families.family(version.base)
     given = scope.option_values(statement.options)
-    options = families.read_verb_options(family, Verb.EVALUATE, given)
+    options = families.read_verb_options(family, Verb.EVALUATE, given, *RUN_OPTIONS)
     columns = scope.columns(statement, statement.query)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
     text = pick_column(columns, options["text_col"], "text_col")
-    call = call_predict(statement.model.text, audio, family, options)
+    call = call_predict(statement.model.text, audio, columns, family, options, whole=True)
     row = (
-        f"{{'path': CAST({SOURCE}.{quote_name(audio)} AS VARCHAR),"
-        f" 'reference': CAST({SOURCE}.{quote_name(text)} AS VARCHAR), 'hypothesis': {call}}}"
+        f"{{'reference': CAST({SOURCE}.{quote_name(text)} AS VARCHAR),"
+        f" 'hypothesis': {call}.text, 'seconds': {call}.seconds}}"
     )
     return (
         "SELECT scored.metric, scored.score FROM (SELECT unnest(thanosql_score(list("

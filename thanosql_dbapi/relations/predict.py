@@ -1,4 +1,4 @@
-"""PREDICT: all columns of its query, then the result column."""
+"""PREDICT: all columns of its query, then the result column and those that more was asked for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ from ..lowering import SOURCE, Scope, pick_column, source
 from ..models import families
 from ..models.base import Family, Verb
 from ..options import OptionSpec
+from ..predicting import RUN_OPTIONS
 from ..quoting import quote_name, quote_text
 
 #: The middle era's way to keep a result; the statement's runner obeys it, at top level.
 TABLE_NAME = OptionSpec(
     "table_name", str, "", "also store the result as this table, replacing it", to_model=False
 )
+ERROR_COL = OptionSpec(
+    "error_col",
+    str,
+    "",
+    "a column for the reason of a NULL that `on_error='null'` gave",
+    to_model=False,
+)
+
+#: The columns that an option adds, by the field of the prediction that each shows.
+_MORE: Mapping[str, str] = {"score_col": "score", "words_col": "words", "error_col": "reason"}
 
 
 def predict_sql(statement: Predict, scope: Scope) -> str:
@@ -25,7 +36,7 @@ def predict_sql(statement: Predict, scope: Scope) -> str:
 
     Raises:
         ModelNotFound, NotSupportedError, OptionError, ColumnNotFound: what it says does not fit.
-        ProgrammingError: the query has a column of the result's name already.
+        ProgrammingError: the query has a column of a result's name already.
     """
     sql, table = predict_with_table(statement, scope)
     if table:
@@ -35,28 +46,81 @@ def predict_sql(statement: Predict, scope: Scope) -> str:
 
 def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
     """Lower a PREDICT; also return the table it asks to be stored as, or an empty string."""
-    version = scope.resolve(statement.model.text)
-    family = families.family(version.base)
-    given = scope.option_values(statement.options)
-    options = families.read_verb_options(family, Verb.PREDICT, given, TABLE_NAME)
+    family, options = predict_options(statement, scope)
     columns = scope.columns(statement, statement.query)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
-    result = options["result_col"]
-    if result.casefold() in {column.casefold() for column in columns or ()}:
-        raise ProgrammingError(
-            f"the query has a column '{result}' already;"
-            " OPTIONS (result_col='…') gives the prediction another name"
-        )
-    call = call_predict(statement.model.text, audio, family, options)
-    sql = f"SELECT {SOURCE}.*, {call} AS {quote_name(result)} FROM {source(statement.query, scope)}"
-    return sql, options["table_name"]
+    shown = _shown(options)
+    taken = {column.casefold(): f"the query has a column '{column}'" for column in columns or ()}
+    for name, option in ((name, option) for option, _, name in shown):
+        if name.casefold() in taken:
+            raise ProgrammingError(
+                f"{taken[name.casefold()]} already; OPTIONS ({option}='…') gives the"
+                f" {'prediction' if option == 'result_col' else 'column'} another name"
+            )
+        taken[name.casefold()] = f"{option} names a column '{name}'"
+    whole = [field for _, field, _ in shown] != ["text"]
+    call = call_predict(statement.model.text, audio, columns, family, options, whole=whole)
+    calls = [
+        f"{call}.{field} AS {quote_name(name)}" if whole else f"{call} AS {quote_name(name)}"
+        for _, field, name in shown
+    ]
+    query = source(statement.query, scope)
+    return f"SELECT {SOURCE}.*, {', '.join(calls)} FROM {query}", options["table_name"]
 
 
-def call_predict(model: str, column: str, family: Family, options: Mapping[str, Any]) -> str:
-    """Return the call of the function that predicts a column, with the options that reach it."""
-    defaults = {spec.name: spec.default for spec in family.options(Verb.PREDICT) if spec.to_model}
-    changed = {n: options[n] for n in defaults if n in options and options[n] != defaults[n]}
-    arguments = [quote_text(model), f"{SOURCE}.{quote_name(column)}"]
+def predict_options(statement: Predict, scope: Scope) -> tuple[Family, dict[str, Any]]:
+    """Return the family and the complete options of a PREDICT.
+
+    Raises:
+        ModelNotFound, NotSupportedError, OptionError: what it says does not fit.
+    """
+    family = families.family(scope.resolve(statement.model.text).base)
+    given = scope.option_values(statement.options)
+    extra = (*RUN_OPTIONS, ERROR_COL, TABLE_NAME)
+    options = families.read_verb_options(family, Verb.PREDICT, given, *extra)
+    if options["error_col"] and options["on_error"] != "null":
+        raise OptionError("error_col shows why a row is NULL: it needs on_error='null'")
+    if options.get("words_col") and "words" in options:
+        options["words"] = True
+    return family, options
+
+
+def _shown(options: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what the relation adds to its query: the option, the prediction's field, the name."""
+    result = "chunks" if options.get("return") == "chunks" else "text"
+    more = [(option, field, options.get(option)) for option, field in _MORE.items()]
+    return [
+        ("result_col", result, options["result_col"]),
+        *((option, field, name) for option, field, name in more if name),
+    ]
+
+
+def call_predict(
+    model: str,
+    column: str,
+    columns: Mapping[str, str] | None,
+    family: Family,
+    options: Mapping[str, Any],
+    *,
+    whole: bool,
+) -> str:
+    """Return the call of the function that predicts a column, with the options that reach it.
+
+    It gives the text, or the `whole` prediction as a struct. A column of BLOBs holds the media
+    themselves.
+    """
+    specs = [*(spec for spec in family.options(Verb.PREDICT) if spec.to_model), *RUN_OPTIONS]
+    changed = {
+        spec.name: options[spec.name]
+        for spec in specs
+        if options.get(spec.name, spec.default) != spec.default
+    }
+    place = f"{SOURCE}.{quote_name(column)}"
+    holds_bytes = columns is not None and columns.get(column) == "BLOB"
+    arguments = [quote_text(model), "NULL" if holds_bytes else place]
     if changed:
         arguments.append(f"options := {quote_text(json.dumps(changed))}")
-    return f"thanosql_predict({', '.join(arguments)})"
+    if holds_bytes:
+        arguments.append(f"data := {place}")
+    name = "thanosql_prediction" if whole else "thanosql_predict"
+    return f"{name}({', '.join(arguments)})"
