@@ -7,6 +7,7 @@ from typing import Any
 from .commands import COMMANDS, Surroundings
 from .engine import Engine, Result
 from .engine import Parameters as Given
+from .explaining import explain, is_explain
 from .language.statements import Predict, Script, Sql, Statement
 from .lowering import Scope, lower, placeholders, refuse_view_parameters
 from .parameters import Parameters, script_placeholders
@@ -15,6 +16,7 @@ from .registry import Version
 from .relations import TO_SQL
 from .relations.predict import predict_with_table
 from .session import Execution, Session
+from .streaming import stream
 
 
 def run_script(script: Script, given: Given, engine: Engine, session: Session) -> Result | None:
@@ -44,9 +46,9 @@ def _run(
     session: Session,
     execution: Execution,
 ) -> Result:
-    def columns_of(query: str, values: Any) -> list[str] | None:
+    def columns_of(query: str, values: Any) -> dict[str, str] | None:
         columns = engine.columns_of(query, values)
-        return None if columns is None else [column.name for column in columns]
+        return None if columns is None else {each.name: each.type_code for each in columns}
 
     def resolve(name: str) -> Version:
         return execution.version(name)
@@ -61,6 +63,8 @@ def _run(
 def _run_sql(statement: Sql, scope: Scope, engine: Engine, execution: Execution) -> Result:
     query = statement.query
     refuse_view_parameters(query, scope)
+    if is_explain(query, scope):
+        return explain(statement, scope, engine, execution)
     values = scope.parameters.bind(placeholders(query))
     only = query.relations[0] if query.relations else None
     if isinstance(only, Predict) and only.span == query.span:
@@ -72,4 +76,5 @@ def _run_sql(statement: Sql, scope: Scope, engine: Engine, execution: Execution)
             sql, values = f"SELECT * FROM {quote_name(table)}", None
     else:
         sql = lower(query, scope)
-    return engine.execute(sql, values, execution)
+    result = stream(query, sql, scope, engine, execution)
+    return engine.stream(sql, values, execution) if result is None else result

@@ -6,9 +6,10 @@ It knows how to show progress, and nothing of what progresses.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,16 @@ class ProgressEvent:
     total: float | None
     facts: dict[str, float] = field(default_factory=dict)
 
+
+#: Seconds between two looks of a bar.
+_INTERVAL_S: Final = 0.1
+
+#: How a bar shows figures that have a unit.
+_FIGURES: Final = {
+    "audio_seconds": "{:.0f} s of audio",
+    "real_time": "{:.1f} x real time",
+    "remaining_s": "{:.0f} s left",
+}
 
 ProgressSetting: TypeAlias = "bool | Callable[[ProgressEvent], None] | None"
 
@@ -77,15 +88,34 @@ class _TqdmBar:
         from tqdm.auto import tqdm
 
         self._bar: Any = tqdm(desc=activity, unit=f" {unit}", dynamic_ncols=True)
+        self._last: tuple[float, float | None, dict[str, float]] | None = None
+        self._shown_at = 0.0
 
     def update(self, done: float, total: float | None, **facts: float) -> None:
+        # A notebook's bar is a message to the browser each time.
+        self._last = (done, total, facts)
+        if time.monotonic() - self._shown_at >= _INTERVAL_S:
+            self._show()
+
+    def _show(self) -> None:
+        if self._last is None:
+            return
+        (done, total, facts), self._last = self._last, None
         if total is not None:
             self._bar.total = total
         if facts:
-            shown = {name.replace("_", " "): f"{value:.3g}" for name, value in facts.items()}
-            self._bar.set_postfix(shown, refresh=False)
+            shown = ", ".join(_shown(name, value) for name, value in facts.items())
+            self._bar.set_postfix_str(shown, refresh=False)
         self._bar.n = done
-        self._bar.refresh() if done == total else self._bar.update(0)
+        self._bar.refresh()
+        self._shown_at = time.monotonic()
 
     def close(self) -> None:
+        self._show()
         self._bar.close()
+
+
+def _shown(name: str, value: float) -> str:
+    if name in _FIGURES:
+        return _FIGURES[name].format(value)
+    return f"{name.replace('_', ' ')}={value:.3g}"

@@ -9,5 +9,16 @@ from __future__ import annotations
 from .engine import ROWS_VIEW, Engine, Parameters
 from .instances import Function
 from .results import Result, Row
+from .sources import SOURCE_ROWS, SOURCE_VIEW, SmallBatches
 
-__all__ = ["ROWS_VIEW", "Engine", "Function", "Parameters", "Result", "Row"]
+__all__ = [
+    "ROWS_VIEW",
+    "SOURCE_ROWS",
+    "SOURCE_VIEW",
+    "Engine",
+    "Function",
+    "Parameters",
+    "Result",
+    "Row",
+    "SmallBatches",
+]

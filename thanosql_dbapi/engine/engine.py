@@ -19,6 +19,7 @@ from ..types import Column, column
 from .errors import opening, translated
 from .instances import Function, instance_of, open_engines
 from .results import Result, Row
+from .sources import SOURCE_VIEW, SmallBatches, read_source, survives
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _WITHOUT_ROWS = frozenset(
 
 #: What DuckDB reports where a PRAGMA, CALL or CHECKPOINT has no rows.
 _SUCCESS = (column("Success", "BOOLEAN"),)
+
+#: DuckDB 2.0's own `streaming_buffer_size`, as it tells it.
+_BUFFER_SIZE = "10.0 MiB"
 
 _LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 
@@ -74,6 +78,12 @@ class Engine:
         self._pending: Callable[[], Result | None] = lambda: None
         self._worker: Worker | None = None
         self._execution: Execution | None = None
+        #: Whether a source is being read, in which no model may run; and whether one was asked for.
+        self.reads_source = False
+        self.source_asks_model = False
+        #: What `stream` has to take back before anything else runs, and for whom it was done.
+        self._to_undo: list[Callable[[], object]] = []
+        self._streaming: Execution | None = None
         self._number = self.instance.add(self)
         try:
             with translated():
@@ -154,19 +164,137 @@ class Engine:
         """
         with self.lock:
             self.settle()
-            run = self._execution = run or self.new_execution()
-            statements = self.run(lambda: self._statements(sql), run)
-            if not statements:
-                return Result(self, None, -1, run)
-            for statement in statements[:-1]:
-                self._execute_one(statement, None, run)
-            last = statements[-1]
-            self._execute_one(last, parameters, run)
-            rowcount = self.connection.rowcount
-            result = Result(self, self._columns(last, rowcount), rowcount, run)
-            if result.columns is not None:
-                self._pending = weakref.ref(result)
-            return result
+            return self._execute(sql, parameters, run or self.new_execution())
+
+    def _execute(self, sql: str, parameters: Parameters, run: Execution) -> Result:
+        try:
+            return self._start(sql, parameters, run)
+        except BaseException:
+            run.finish()
+            raise
+
+    def _start(self, sql: str, parameters: Parameters, run: Execution) -> Result:
+        self._execution = run
+        statements = self.run(lambda: self._statements(sql), run)
+        if not statements:
+            return Result(self, None, -1, run)
+        for statement in statements[:-1]:
+            self._execute_one(statement, None, run)
+        last = statements[-1]
+        self._execute_one(last, parameters, run)
+        rowcount = self.connection.rowcount
+        result = Result(self, self._columns(last, rowcount), rowcount, run)
+        if result.columns is not None:
+            self._pending = weakref.ref(result)
+        else:
+            run.finish()
+        return result
+
+    def stream(
+        self, sql: str, parameters: Parameters, run: Execution, source: SmallBatches | None = None
+    ) -> Result:
+        """Run SQL of one statement so that a row can be fetched as soon as it is there.
+
+        `source` is the relation `SOURCE_VIEW`, which goes with the result.
+
+        Raises:
+            Error: as `execute`.
+        """
+        with self.lock:
+            self.settle()
+            self._streaming = run
+            try:
+                self.run(lambda: self._prepare_stream(source), run)
+                return self._execute(sql, parameters, run)
+            except BaseException:
+                self.end_stream(run)
+                raise
+
+    def _prepare_stream(self, source: SmallBatches | None) -> None:
+        # By default ten vectors are made before the first is given out. It costs plain SQL up to
+        # nine tenths of its time, so it is for this statement alone; who has set it has chosen.
+        if self._setting("streaming_buffer_size") == _BUFFER_SIZE:
+            self._set_for_now("streaming_buffer_size", "1KB")
+        if source is not None:
+            self.connection.register(SOURCE_VIEW, source)
+            self._to_undo.append(lambda: self.connection.unregister(SOURCE_VIEW))
+
+    def _set_for_now(self, setting: str, value: str) -> bool:
+        """Set something for this connection until `_undo`; tell whether that could be done."""
+        try:
+            self.connection.execute(f"SET SESSION {setting} = '{value}'")
+        except duckdb.InvalidInputException:  # the user locked the settings
+            return False
+        self._to_undo.append(lambda: self.connection.execute(f"RESET SESSION {setting}"))
+        return True
+
+    def _setting(self, name: str) -> Any:
+        return self.connection.execute(f"SELECT current_setting('{name}')").fetchall()[0][0]
+
+    def end_stream(self, run: Execution) -> None:
+        """Take back what `stream` did for a run, unless that was done already."""
+        if self._streaming is not run:
+            return  # without the lock: a result may end in the thread that DuckDB works in
+        with self.lock:
+            if self._streaming is run:
+                self._undo()
+
+    def _undo(self) -> None:
+        if not self._to_undo:
+            return
+
+        def undo() -> None:
+            # A transaction that has failed refuses this: it is done after its rollback.
+            with contextlib.suppress(duckdb.TransactionException):
+                self._end_pending()
+                while self._to_undo:
+                    self._to_undo[-1]()
+                    self._to_undo.pop()
+
+        self._streaming = None
+        self.run(undo, self.new_execution())
+
+    def read_source(self, sql: str, parameters: Parameters, run: Execution) -> SmallBatches | None:
+        """Read a query's rows for `stream`; None where that cannot be, or a model would run.
+
+        What is beyond the limits is not read, so then the query has begun, and no more.
+
+        Raises:
+            Error: as `execute`.
+        """
+        with self.lock:
+            self.settle()
+            self._open_transaction()
+            self._execution = run
+            with self.without_models():
+                source = self.run(lambda: self._read_source(sql, parameters), run)
+            return None if self.source_asks_model else source
+
+    @contextlib.contextmanager
+    def without_models(self) -> Iterator[None]:
+        """Have every model give NULL, and note in `source_asks_model` that one was asked for.
+
+        An exception would end the user's transaction.
+        """
+        with self.lock:
+            self.reads_source, self.source_asks_model = True, False
+            try:
+                yield
+            finally:
+                self.reads_source = False
+
+    def fits_source(self, sql: str, parameters: Parameters, run: Execution) -> bool:
+        """Tell whether `read_source` can give a query's rows out again, whatever their number."""
+        with self.lock:
+            self.settle()
+            return self.run(lambda: survives(self.connection.sql(sql, params=parameters)), run)
+
+    def _read_source(self, sql: str, parameters: Parameters) -> SmallBatches | None:
+        self._end_pending()
+        setting = "arrow_lossless_conversion"
+        if not (self._setting(setting) or self._set_for_now(setting, "true")):
+            return None
+        return read_source(self.connection, sql, parameters, lambda: self.source_asks_model)
 
     def _statements(self, sql: str) -> list[duckdb.Statement]:
         try:
@@ -257,10 +385,11 @@ class Engine:
         self.connection.interrupt()
 
     def settle(self) -> None:
-        """Buffer what the pending result has left: the connection is wanted."""
+        """Buffer what the pending result has left, and tidy up: the connection is wanted."""
         pending, self._pending = self._pending(), lambda: None
         if pending is not None:
             pending.buffer()
+        self._undo()
 
     def forget(self, result: Result) -> None:
         """Do not buffer `result` any more."""
@@ -484,6 +613,7 @@ class Engine:
             if self.in_transaction:
                 self.in_transaction, self._doubt = False, None
                 self.run(end, self.new_execution())
+                self._undo()
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""

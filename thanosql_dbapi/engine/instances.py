@@ -87,6 +87,9 @@ class Instance:
             *arguments, sessions = columns
             engine = engines[sessions[0].as_py()]
             execution = engine.execution
+            if function.runs_model and engine.reads_source:
+                engine.source_asks_model = True
+                return _nulls(len(sessions))
             try:
                 if function.runs_model and len(sessions) == 1:
                     execution.refuse_folding()
@@ -102,6 +105,12 @@ class Instance:
             [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
         )
         return call
+
+
+def _nulls(count: int) -> pyarrow.Array:
+    import pyarrow
+
+    return pyarrow.nulls(count)
 
 
 _instances: weakref.WeakValueDictionary[str, Instance] = weakref.WeakValueDictionary()

@@ -142,6 +142,8 @@ class Result:
     def close(self) -> None:
         """Drop what is left, unless a reader that was handed out wants it."""
         if self._reader() is None:
+            if self._streams:
+                self.execution.stop()  # what DuckDB's threads have begun need not be done
             self._rows.clear()
             self._end()
 
@@ -191,6 +193,7 @@ class Result:
         self._streams = False
         self.execution.finish()
         self._engine.forget(self)
+        self._engine.end_stream(self.execution)
 
     def _take_rows(self) -> list[Row]:
         rows = list(self._rows)
