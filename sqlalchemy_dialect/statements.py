@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import String, column, exc, select
+from sqlalchemy import Double, String, column, exc, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.elements import ClauseElement, ColumnClause
 from sqlalchemy.sql.selectable import SelectBase, Subquery, TextualSelect
 from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import TypeEngine
+
+from .types import LIST, STRUCT
 
 OptionValue = str | int | float | bool | Sequence[str | int | float]
 
@@ -63,7 +66,8 @@ class Predict(ClauseElement):
 def predict(query: Any, using: str, *, name: str | None = None, **options: OptionValue) -> Subquery:
     """Return `PREDICT USING model AS query` as a FROM clause.
 
-    Its columns are the query's and then the prediction, `predicted` (or `result_col`):
+    Its columns are the query's and then the prediction, `predicted` (or `result_col`), and those
+    that `score_col`, `words_col` and `error_col` name:
 
         calls = predict(select(table), using="voice_tiny", audio_col="path")
         select(calls.c.region, func.count()).where(calls.c.predicted.contains("refund"))
@@ -85,12 +89,27 @@ def predict(query: Any, using: str, *, name: str | None = None, **options: Optio
         # As a FROM clause it has names of its own for columns of one name or none.
         selected = select(selected.subquery())
     given = tuple((option, _literal(option, value)) for option, value in options.items())
-    results = [v for o, v in options.items() if o.lower() in {"result_col", "column_name"}]
-    result = column(str(results[0]) if results else "predicted", String())
     # It takes its text as anything that compiles.
     words: Any = Predict(selected, using, given)
-    statement = TextualSelect(words, [*selected.selected_columns, result], positional=True)
+    columns = [*selected.selected_columns, *_results(options)]
+    statement = TextualSelect(words, columns, positional=True)
     return statement.subquery(name)
+
+
+def _results(options: Mapping[str, Any]) -> list[ColumnClause[Any]]:
+    """Return the columns that a PREDICT with these options adds to its query's."""
+    folded = {option.lower(): value for option, value in options.items()}
+    name = folded.get("result_col") or folded.get("column_name") or "predicted"
+    in_chunks = folded.get("return") == "chunks"
+    first: TypeEngine[Any] = _timed("text") if in_chunks else String()
+    more = {"score_col": Double(), "words_col": _timed("word"), "error_col": String()}
+    added = [(folded[option], kind) for option, kind in more.items() if folded.get(option)]
+    return [column(str(named), kind) for named, kind in [(name, first), *added]]
+
+
+def _timed(said: str) -> TypeEngine[Any]:
+    """Return the type of a list of stretches of speech, with their times in seconds."""
+    return LIST(STRUCT({said: String(), "start_s": Double(), "end_s": Double(), "score": Double()}))
 
 
 def _literal(option: str, value: Any) -> str:

@@ -98,6 +98,19 @@ def test_predict_has_the_querys_columns_and_the_prediction(
     assert sorted(set(echo.asked)) == sorted(f"p{i}" for i in range(20))
 
 
+def test_options_add_typed_columns(calls: Table, connection: Connection) -> None:
+    options = {"return": "chunks", "on_error": "null"}
+    spoken = predict(
+        calls, using="m", score_col="sure", words_col="words", error_col="why", **options
+    )
+    assert spoken.c.keys()[-4:] == ["predicted", "sure", "words", "why"]
+    question = select(spoken.c.predicted[1]["text"], spoken.c.sure * 2, spoken.c.words[1]["word"])
+    assert connection.execute(question.where(spoken.c.id == 3)).all() == [("P3", 1.0, "P3")]
+    (row,) = connection.execute(select(spoken).where(spoken.c.id == 3))
+    said = {"start_s": 0.0, "end_s": 1.0, "score": 0.5}
+    assert row[-4:] == ([{"text": "P3", **said}], 0.5, [{"word": "P3", **said}], None)
+
+
 def test_the_statement_by_itself_can_be_executed(calls: Table, connection: Connection) -> None:
     spoken = predict(select(calls).where(calls.c.id == 3), using="m")
     result = connection.execute(spoken.element)

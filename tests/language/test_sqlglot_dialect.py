@@ -574,6 +574,17 @@ def test_the_result_of_a_prediction_has_the_families_default_name() -> None:
         assert tree.named_selects == ["*", options["result_col"]]
 
 
+@pure
+def test_the_columns_that_options_add_are_named_in_order(connection: Connection) -> None:
+    sql = (
+        "PREDICT USING m OPTIONS (error_col='why', words_col='w', score_col='s', on_error='null',"
+        " result_col='r') AS SELECT 'a' AS audio_path"
+    )
+    tree = sqlglot.parse_one(sql, read="thanosql")
+    described = [column.name for column in connection.execute(sql).description]
+    assert tree.named_selects == ["*", *described[1:]] == ["*", "r", "s", "w", "why"]
+
+
 # --- loading --------------------------------------------------------------------------------
 
 

@@ -64,6 +64,8 @@ _LISTED: Mapping[ListKind, tuple[str, ...]] = {
 }
 _WORD = re.compile(r"\w+|.?")
 _RESULT_OPTIONS = ("result_col", "column_name")
+#: The columns that a PREDICT adds where an option names them, in their order.
+_MORE_RESULTS = ("score_col", "words_col", "error_col")
 
 
 class Parser(DuckDBParser):
@@ -255,11 +257,12 @@ def _relations(query: Query | None) -> Iterator[Relation]:
 def _projections(found: Any) -> list[exp.Expression]:
     if isinstance(found, Evaluate):
         return [result(name, reads_all=True) for name in ("metric", "score")]
-    name = "predicted" if isinstance(found, Predict) else None
-    for option in found.options:
-        if option.name in _RESULT_OPTIONS and isinstance(option.value, str):
-            name = option.value
-    return [exp.Star(), *([result(name, reads_all=True)] if name else [])]
+    given = {o.name: o.value for o in found.options if isinstance(o.value, str)}
+    first = next((given[name] for name in _RESULT_OPTIONS if name in given), None)
+    if isinstance(found, Predict):
+        first = first or "predicted"
+    names = [first, *(given.get(option) for option in _MORE_RESULTS)]
+    return [exp.Star(), *(result(name, reads_all=True) for name in names if name)]
 
 
 def _stored_as(found: Relation | None) -> exp.Table | None:
