@@ -31,12 +31,14 @@ from thanosql_dbapi.media import audio
 from thanosql_dbapi.models import families
 from thanosql_dbapi.models.base import Verb
 from thanosql_dbapi.options import OptionSpec
-from thanosql_dbapi.relations.predict import TABLE_NAME
+from thanosql_dbapi.predicting import RUN_OPTIONS
+from thanosql_dbapi.relations.predict import ERROR_COL, TABLE_NAME
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 LANGUAGE = ROOT / "docs" / "language.md"
 DRIVER = ROOT / "docs" / "driver.md"
+TRANSCRIBING = ROOT / "docs" / "transcribing.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_EXAMPLES = [
@@ -46,6 +48,7 @@ WITH_EXAMPLES = [
     DRIVER,
     ROOT / "docs" / "sqlalchemy.md",
     ROOT / "docs" / "tools.md",
+    ROOT / "docs" / "transcribing.md",
     ROOT / "docs" / "views.md",
 ]
 
@@ -142,12 +145,16 @@ def test_the_readme_shows_what_the_script_prints(
 
 def verb_options(verb: Verb, *extra: OptionSpec) -> dict[str, Sequence[OptionSpec]]:
     found = {name: families.family(name) for name in families.names()}
-    return {name: (*family.options(verb), *extra) for name, family in found.items()}
+    return {
+        name: (*family.options(verb), *extra)
+        for name, family in found.items()
+        if verb in family.verbs
+    }
 
 
 OPTION_TABLES: dict[str, dict[str, Sequence[OptionSpec]]] = {
-    "PREDICT": verb_options(Verb.PREDICT, TABLE_NAME),
-    "EVALUATE": verb_options(Verb.EVALUATE),
+    "PREDICT": verb_options(Verb.PREDICT, *RUN_OPTIONS, ERROR_COL, TABLE_NAME),
+    "EVALUATE": verb_options(Verb.EVALUATE, *RUN_OPTIONS),
     "BUILD MODEL": verb_options(Verb.BUILD),
     "FIT MODEL": verb_options(Verb.FIT),
     "COPY": {"": COPY_OPTIONS},
@@ -157,20 +164,30 @@ OPTION_TABLES: dict[str, dict[str, Sequence[OptionSpec]]] = {
 
 
 def option_rows(by_family: dict[str, Sequence[OptionSpec]]) -> list[str]:
-    """Write the rows of an option table; the families' options differ by their defaults alone."""
-    first, *others = by_family.values()
-    assert all([s.name for s in specs] == [s.name for s in first] for specs in others)
-    rows = []
-    for index, spec in enumerate(first):
-        defaults = {name: specs[index].default for name, specs in by_family.items()}
-        default = f"`{spec.default!r}`" if spec.default != "" else "none"
-        default += "".join(
-            f" (`{name}`: `{value!r}`)" for name, value in defaults.items() if value != spec.default
-        )
-        aliases = ", ".join(f"`{alias}`" for alias in spec.aliases)
-        cells = (f"`{spec.name}`", spec.accepts(), default, spec.help, aliases)
-        rows.append("| " + " | ".join(cells).rstrip() + " |")
-    return rows
+    """Write the rows of an option table: those of all families first, then those of some."""
+    by_name: dict[str, dict[str, OptionSpec]] = {}
+    for family, specs in by_family.items():
+        for spec in specs:
+            by_name.setdefault(spec.name, {})[family] = spec
+    shared = [name for name, specs in by_name.items() if len(specs) == len(by_family)]
+    return [
+        option_row(by_name[name], everywhere=name in shared)
+        for name in (*shared, *(name for name in by_name if name not in shared))
+    ]
+
+
+def option_row(by_family: dict[str, OptionSpec], *, everywhere: bool) -> str:
+    spec = next(iter(by_family.values()))
+    default = f"`{spec.default!r}`" if spec.default != "" else "none"
+    default += "".join(
+        f" (`{name}`: `{other.default!r}`)"
+        for name, other in by_family.items()
+        if other.default != spec.default
+    )
+    meaning = spec.help if everywhere else f"{', '.join(f'`{n}`' for n in by_family)}: {spec.help}"
+    aliases = ", ".join(f"`{alias}`" for alias in spec.aliases)
+    cells = (f"`{spec.name}`", spec.accepts(), default, meaning, aliases)
+    return "| " + " | ".join(cells).rstrip() + " |"
 
 
 @pytest.mark.parametrize("statement", OPTION_TABLES)
@@ -219,6 +236,11 @@ def test_every_error_is_told() -> None:
     tree = section(DRIVER, "Errors")
     errors = [name for name, value in vars(exceptions).items() if _is_error(value)]
     assert [name for name in errors if not re.search(rf"\b{name}\b", tree)] == []
+
+
+def test_every_reason_of_failing_media_is_told() -> None:
+    told = section(TRANSCRIBING, "Rows that fail")
+    assert [reason for reason in exceptions.MediaReason if f"| `{reason}` |" not in told] == []
 
 
 def _is_error(value: object) -> bool:
