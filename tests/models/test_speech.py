@@ -178,14 +178,14 @@ def test_int8_layers_are_near_those_they_stand_for(
         monkeypatch.setattr("thanosql_dbapi.models.quantised._has_onednn", lambda: False)
     torch.manual_seed(0)
     model = torch.nn.Sequential(
-        torch.nn.Conv1d(16, 24, 3, 2), torch.nn.Flatten(0, 0), torch.nn.Conv1d(24, 8, 2, 1)
+        torch.nn.Conv1d(256, 300, 3, 2), torch.nn.Identity(), torch.nn.Conv1d(300, 8, 2, 1)
     )
     linear = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.Linear(32, 8, bias=False))
     few, fast = quantised(model), quantised(linear)
     assert isinstance(few[0], QuantisedConvolution)
     assert isinstance(fast[1], QuantisedLinear)
     with torch.inference_mode():
-        for exact, rough, shape in ((model, few, (2, 16, 101)), (linear, fast, (3, 7, 64))):
+        for exact, rough, shape in ((model, few, (2, 256, 101)), (linear, fast, (3, 7, 64))):
             numbers = torch.randn(shape)
             expected, found = exact(numbers), rough(numbers)
             assert found.shape == expected.shape

@@ -205,10 +205,10 @@ class Decoder:
     def _offer(self, ready: Ready) -> bool:
         """Wait for room and put a window in it; return False when the work was stopped."""
         with self._changed:
-            while self._held and self._held + ready.width > self._room and not self._stopped:
+            if not self._has_room(ready):
                 self._waiting += 1
-                self._changed.notify_all()
-                self._changed.wait()
+                self._changed.notify_all()  # once: a notice for each look would wake all forever
+                self._changed.wait_for(lambda: self._has_room(ready))
                 self._waiting -= 1
             if self._stopped:
                 return False
@@ -216,6 +216,9 @@ class Decoder:
             self.put([ready])
             self._changed.notify_all()
             return True
+
+    def _has_room(self, ready: Ready) -> bool:
+        return self._stopped or not self._held or self._held + ready.width <= self._room
 
 
 class _Heard:

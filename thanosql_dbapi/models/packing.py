@@ -90,17 +90,14 @@ class Packing:
     def __init__(self, arms: tuple[Arm, ...], *, fixed: bool = False) -> None:
         self.arms = arms
         self._fixed = fixed
+        #: The most forward passes that any arm runs side by side.
+        self.lanes = max(arm.lanes for arm in arms)
         self._lock = threading.Lock()
         # Short windows gain from company where long ones do not: an octave of lengths each.
         self._costs: dict[tuple[int, Arm], _Cost] = defaultdict(_Cost)
         self._shapes: set[tuple[Arm, int, int]] = set()
         self._spent = 0.0
         self._lost = 0.0
-
-    @property
-    def lanes(self) -> int:
-        """The most forward passes that any arm runs side by side."""
-        return max(arm.lanes for arm in self.arms)
 
     def choose(self, width_s: float, most_rows: int, most_s: float) -> Arm:
         """Return the arm for the next batch, whose longest window has so many seconds."""

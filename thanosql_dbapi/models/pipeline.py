@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .base import Outcome, Prediction, Watch
 
 #: Threads that decode, and that read headers.
-_DECODERS: Final = 4
+_DECODERS: Final = 2
 
 #: Seconds of audio that may wait decoded, on a CPU and elsewhere: as many as fill the batches.
 _ROOM_S: Final = {True: 240.0, False: 4096.0}

@@ -19,6 +19,12 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 #: Numbers are from -127 to 127.
 _LEVELS: Final = 127
 
+#: Layers that stay in float32: small, at both ends of the model, and what errs there errs most.
+_EXACT: Final = frozenset({"feature_projection", "lm_head"})
+
+#: Convolutions over fewer channels gain too little for what rounding costs.
+_WIDE: Final = 256
+
 
 def quantised(model: Module) -> Module:
     """Return a copy of a model, in float32, with int8 layers in the place of those that gain."""
@@ -29,8 +35,8 @@ def quantised(model: Module) -> Module:
 
 def _quantise(module: torch.nn.Module) -> None:
     for name, child in module.named_children():
-        if name == "lm_head":
-            continue  # small, and the last word
+        if name in _EXACT:
+            continue
         if isinstance(child, torch.nn.Linear):
             setattr(module, name, QuantisedLinear(child))
         elif isinstance(child, torch.nn.Conv1d) and _is_linear_over_frames(child):
@@ -40,9 +46,8 @@ def _quantise(module: torch.nn.Module) -> None:
 
 
 def _is_linear_over_frames(convolution: torch.nn.Conv1d) -> bool:
-    # A first convolution, over the waveform, is next to nothing.
     return (
-        convolution.in_channels > 1
+        convolution.in_channels >= _WIDE
         and convolution.groups == 1
         and convolution.padding == (0,)
         and convolution.dilation == (1,)
