@@ -148,7 +148,7 @@ class LocalFile(Media):
         return self._path
 
     def identity(self) -> str | None:
-        """Return the real path with what the file system knows of the file.
+        """Return what the file system knows of the file: device, inode, size and times.
 
         None for a file that changed in the last two seconds. Windows has no time of change, so a
         program that sets the time of modification back there stays unseen.
@@ -161,7 +161,7 @@ class LocalFile(Media):
             return None
         if self._digest is None:
             self._seen = _signature(status)
-        return "\0".join(["file", os.path.realpath(self._path), *map(str, _signature(status))])
+        return "\0".join(["file", *map(str, _signature(status))])
 
     def digest(self) -> str:
         """Return the SHA-256 of the file's content."""
