@@ -98,6 +98,7 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Conn
         yield opened
 
 
+@pytest.mark.filterwarnings("ignore:.* gave no prediction")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.stem)
 def test_examples_run(page: Path, connection: Connection) -> None:
     names: dict[str, object] = {"connection": connection}

@@ -188,6 +188,29 @@ def test_within_a_transaction(recordings: Connection) -> None:
     assert recordings.execute("SELECT count(*) FROM calls").fetchall() == [(11,)]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PREDICT USING m AS SELECT 'a1.wav' AS audio_path",
+        "PREDICT USING m OPTIONS (words_col='w') AS SELECT 'a1.wav' AS audio_path",
+        "SELECT thanosql_predict('m', 'a1.wav')",
+        "FROM (VALUES (thanosql_predict('m', 'a1.wav'))) v(said)",
+        "SELECT thanosql_clear_cache()",
+    ],
+)
+def test_constants_are_not_predicted(
+    echo: Echo, recordings: Connection, sql: str, begun: bool
+) -> None:
+    recordings.execute("PREDICT USING m AS SELECT 'a2.wav' AS audio_path").fetchall()
+    echo.asked.clear()
+    if begun:
+        recordings.begin()
+    assert recordings.execute(f"EXPLAIN {sql}").fetchall()
+    assert echo.asked == []
+    assert recordings.execute("SELECT count(*) FROM thanosql_cache()").fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize("analyse", ["EXPLAIN ANALYZE", "EXPLAIN (ANALYZE, FORMAT json)"])
 def test_analyse_runs_the_model_and_tells_where_the_time_went(
     echo: Echo, recordings: Connection, monkeypatch: pytest.MonkeyPatch, analyse: str

@@ -14,6 +14,7 @@ from echo import Echo
 
 import thanosql_dbapi
 from thanosql_dbapi import Connection, MediaError, OptionError, ProgrammingError
+from thanosql_dbapi.models.base import Prediction
 
 FILES = 200
 
@@ -166,6 +167,93 @@ def test_raise_keeps_what_was_done(filled: Connection, echo: Echo, files: Path) 
     assert len(echo.asked) == FILES + 1
 
 
+def test_a_filter_on_the_prediction_does_not_number_rows_twice(connection: Connection) -> None:
+    connection.execute("SET threads = 1")
+    sql = (
+        "SELECT predicted FROM (PREDICT USING m AS SELECT CASE WHEN id = 5000 THEN 'bad'"
+        " ELSE audio_path END AS audio_path FROM t) WHERE predicted LIKE 'P%'"
+    )
+    with pytest.raises(MediaError, match="^row 5001: 'bad'"):
+        rows(connection, sql)
+    with pytest.raises(MediaError, match="^row 5001: 'bad'"):
+        connection.execute(f"CREATE TABLE kept AS {sql}")
+
+
+def test_null_in_one_predict_does_not_silence_another(connection: Connection) -> None:
+    options = '{"on_error": "null"}'
+    with pytest.raises(MediaError, match="'bad': bad on purpose"):
+        rows(
+            connection,
+            f"SELECT thanosql_predict('m', p, options := '{options}'), thanosql_predict('m', p)"
+            " FROM (SELECT 'bad' AS p FROM range(3))",
+        )
+
+
+BAD = "PREDICT USING m OPTIONS (on_error='null') AS SELECT 'bad' AS audio_path"
+
+
+def test_each_statement_of_a_script_tells(connection: Connection) -> None:
+    cursor = connection.cursor()
+    with pytest.warns(UserWarning, match="1 of 1 files"):
+        cursor.execute(f"CREATE TABLE one AS {BAD}; CREATE TABLE two AS {BAD}; SELECT 1")
+    assert len(cursor.messages) == 2
+    with pytest.raises(ProgrammingError), pytest.warns(UserWarning, match="1 of 1 files"):
+        cursor.execute(f"CREATE TABLE three AS {BAD}; SELECT * FROM nowhere")
+    assert len(cursor.messages) == 1
+
+
+def test_a_statement_does_not_tell_what_the_last_one_had_to(connection: Connection) -> None:
+    cursor = connection.execute(f"{BAD} UNION ALL SELECT audio_path FROM t")
+    cursor.fetchone()
+    with pytest.warns(UserWarning, match="gave no prediction"):
+        cursor.execute("SELECT 1")
+    assert cursor.messages == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_is_an_error_loses_no_rows(connection: Connection) -> None:
+    cursor = connection.execute(f"{BAD} UNION ALL SELECT audio_path FROM t LIMIT 100")
+    with pytest.raises(UserWarning, match="1 of 100 files"):
+        cursor.fetchall()
+    assert len(cursor.fetchall()) == 100
+    cursor = connection.execute(f"{BAD} UNION ALL SELECT audio_path FROM t LIMIT 100")
+    cursor.fetchone()
+    assert rows(connection, "SELECT 1") == [(1,)]  # the rest is buffered
+    assert len(cursor.fetchall()) == 99
+    with pytest.raises(UserWarning, match="1 of 100 files"):
+        cursor.fetchone()
+    assert cursor.fetchone() is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_is_an_error_does_not_hide_another(connection: Connection) -> None:
+    sql = "SELECT predicted::INTEGER FROM (" + BAD + " UNION ALL SELECT 'p1')"
+    with pytest.raises(thanosql_dbapi.DataError):
+        rows(connection, sql)
+    assert rows(connection, "SELECT current_setting('streaming_buffer_size')") == [("10.0 MiB",)]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_is_an_error_lets_a_connection_close(echo: Echo, tmp_path: Path) -> None:
+    opened = thanosql_dbapi.connect(tmp_path / "d.db", root=tmp_path)
+    publish_echo(opened, "m")
+    cursor = opened.execute(f"{BAD} UNION ALL SELECT 'p' || i FROM range(5000) r(i)")
+    cursor.fetchone()
+    with pytest.raises(UserWarning):
+        opened.close()
+    # DuckDB refuses a second way to open a file that is still open.
+    thanosql_dbapi.connect(tmp_path / "d.db", read_only=True).close()
+
+
+def test_a_name_that_no_file_can_have_costs_its_row_alone(connection: Connection) -> None:
+    sql = (
+        "PREDICT USING voice_tiny OPTIONS (on_error='null', error_col='why') AS"
+        " SELECT unnest([repeat('a', 5000), 'a' || chr(0), '']) AS audio_path"
+    )
+    with pytest.warns(UserWarning, match="3 of 3 files gave no prediction"):
+        assert [row[1:] for row in rows(connection, sql)] == [(None, "missing")] * 3
+
+
 def test_error_col_needs_null(connection: Connection) -> None:
     with pytest.raises(OptionError, match="error_col .* needs on_error='null'"):
         connection.execute("PREDICT USING m OPTIONS (error_col='e') AS SELECT * FROM t")
@@ -237,6 +325,35 @@ def test_copies_within_a_statement_cost_one(filled: Connection, echo: Echo, file
     assert len(echo.asked) == 1
 
 
+def test_a_file_that_changes_meanwhile_leaves_its_copies_alone(
+    connection: Connection, echo: Echo, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(names: list[str]) -> None:
+        if "f000" in names:
+            (files / "f000").write_bytes(b"replaced")
+
+    def read(self, inputs, options, watch):
+        names = [Path(media.name).name for media in inputs]
+        echo.asked += names
+        replace(names)
+        for index, media in enumerate(inputs):
+            with media.open() as file:
+                yield index, Prediction(file.read().decode(), 1.0, 1.0)
+
+    monkeypatch.setattr("echo.EchoModel.predict", read)
+    for name in ("copy1", "copy2"):
+        (files / name).write_bytes((files / "f000").read_bytes())
+    sql = (
+        "PREDICT USING m AS FROM (VALUES ('files/f000'), ('files/copy1'), ('files/copy2'))"
+        " v(audio_path)"
+    )
+    found = [("files/f000", "replaced"), ("files/copy1", "0" * 7), ("files/copy2", "0" * 7)]
+    assert rows(connection, sql) == found
+    assert echo.asked == ["f000", "copy1"]
+    assert rows(connection, sql) == found
+    assert echo.asked == ["f000", "copy1", "f000"]
+
+
 def test_a_retrained_model_costs_all_and_a_copied_one_nothing(
     filled: Connection, echo: Echo
 ) -> None:
@@ -247,6 +364,24 @@ def test_a_retrained_model_costs_all_and_a_copied_one_nothing(
     publish_echo(filled, "m", prefix="again ")
     assert predict_all(filled)[5] == (5, "again F005")
     assert len(echo.asked) == 2 * FILES
+
+
+def test_a_model_deleted_and_made_again_is_another(connection: Connection) -> None:
+    sql = "PREDICT USING m AS SELECT 'p1' AS audio_path"
+    assert rows(connection, sql) == [("p1", "P1")]
+    connection.execute("DELETE MODEL m")
+    publish_echo(connection, "m", prefix="new ")
+    assert rows(connection, sql) == [("p1", "new P1")]
+
+
+def test_a_model_deleted_while_it_runs_keeps_what_it_says_under_its_digest(
+    filled: Connection, echo: Echo
+) -> None:
+    registry = filled._session.workspace.registry
+    echo.on_predict = lambda names: registry.exists("m") and registry.delete("m")
+    assert len(rows(filled, "PREDICT USING m AS SELECT * FROM calls")) == FILES
+    sql = "SELECT count(*), count(DISTINCT model_digest) FROM thanosql_cache()"
+    assert rows(filled, sql) == [(FILES, 1)]
 
 
 def test_options_that_decide_nothing_share_predictions(filled: Connection, echo: Echo) -> None:

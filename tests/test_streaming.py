@@ -89,7 +89,7 @@ def test_the_first_row_of_a_plain_select_is_early_too(echo: Echo, connection: Co
 def test_a_filter_under_a_limit_stops_soon(echo: Echo, connection: Connection) -> None:
     found = rows(
         connection,
-        f"SELECT id FROM ({TEN_THOUSAND}) WHERE predicted LIKE '%9' AND id >= 0 LIMIT 5",
+        f"SELECT id FROM ({TEN_THOUSAND}) WHERE predicted LIKE '%9' LIMIT 5",
     )
     assert found == [(9,), (19,), (29,), (39,), (49,)]
     assert len(echo.asked) <= 128
@@ -101,6 +101,32 @@ def test_a_filter_on_the_prediction_costs_one_evaluation_a_row(
     found = rows(connection, "SELECT * FROM (PREDICT USING m AS FROM t) WHERE predicted = 'P77'")
     assert [row[0] for row in found] == [77]
     assert len(echo.asked) == 20_000
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_a_condition_on_another_column_spares_the_model_its_rows(
+    echo: Echo, connection: Connection, threads: int
+) -> None:
+    connection.execute(f"SET threads = {threads}")
+    sql = "SELECT id FROM (PREDICT USING m AS FROM t) WHERE predicted LIKE '%3' AND region = 3"
+    assert rows(connection, sql) == [(number,) for number in range(3, 20_000, 10)]
+    assert len(echo.asked) == 2_000
+    echo.asked.clear()
+    assert rows(connection, f"{sql} LIMIT 5") == [(3,), (13,), (23,), (33,), (43,)]
+    assert len(echo.asked) <= 205  # what a vector of 2,048 rows would have cost
+
+
+def test_a_statement_that_changes_rows_runs_once(connection: Connection) -> None:
+    connection.execute("CREATE TABLE kept (audio_path VARCHAR)")
+    connection.execute("CREATE SEQUENCE counted")
+    sql = "WITH x AS (INSERT INTO kept VALUES ('a') RETURNING *) PREDICT USING m AS FROM x"
+    assert rows(connection, sql) == [("a", "A")]
+    assert rows(connection, f"EXPLAIN {sql}")
+    assert rows(connection, "SELECT count(*) FROM kept") == [(1,)]
+    sql = "WITH x AS (SELECT nextval('counted') AS n, 'a' AS audio_path) PREDICT USING m AS FROM x"
+    assert rows(connection, sql) == [(1, "a", "A")]
+    assert rows(connection, f"EXPLAIN {sql}")
+    assert rows(connection, sql) == [(2, "a", "A")]
 
 
 def test_batches_grow_so_that_later_work_is_packed_well(echo: Echo, connection: Connection) -> None:
@@ -258,6 +284,22 @@ def test_values_of_every_kind_come_out_as_by_vectors(
             plain = connection.execute(sql).fetch_arrow_table()
             # NaN is not equal to itself.
             assert plain.equals(arrow) or "nan" in value, value
+
+
+@pytest.mark.parametrize(
+    "defined",
+    [
+        "CREATE TABLE c (audio_path VARCHAR, name VARCHAR COLLATE NOCASE)",
+        "CREATE VIEW c AS SELECT audio_path, text COLLATE NOCASE AS name FROM t WHERE id < 3",
+    ],
+)
+def test_a_collation_still_decides(connection: Connection, defined: str) -> None:
+    connection.execute(defined)
+    if "TABLE" in defined:
+        connection.execute("INSERT INTO c SELECT audio_path, text FROM t WHERE id < 3")
+    sql = "SELECT audio_path FROM (PREDICT USING m AS FROM c) WHERE predicted <> '' AND name = 'p1'"
+    assert rows(connection, sql) == [("p1",)]
+    assert "by vectors" in rows(connection, f"EXPLAIN {sql}")[-1][1]
 
 
 @pytest.mark.parametrize("inserted", [0, 1, 15, 16, 17, 64, 2048, 2049, 5000])

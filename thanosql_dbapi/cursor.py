@@ -61,15 +61,17 @@ class Cursor:
         self._start()
         script = language.parse(operation)
         if script is None:
-            self._result = self._engine.execute(operation, parameters)
+            run = self._engine.new_execution()
+            run.tell_to(self.messages)
+            self._result = self._engine.execute(operation, parameters, run)
         else:
             # Imported late: plain SQL needs none of it.
             from .dispatch import run_script
 
-            self._result = run_script(script, parameters, self._engine, self._session)
+            self._result = run_script(
+                script, parameters, self._engine, self._session, self.messages
+            )
         self._rowcount = -1 if self._result is None else self._result.rowcount
-        if self._result is not None:
-            self._result.execution.tell_to(self.messages)
         return self
 
     def executemany(
@@ -187,18 +189,21 @@ class Cursor:
 
     def close(self) -> None:
         """Drop the result. Closing twice is harmless."""
-        if self._result is not None and not self._connection.closed:
-            self._result.close()
-        self._result = None
+        result, self._result = self._result, None
         self._closed = True
+        if result is not None and not self._connection.closed:
+            result.close()
 
     def _start(self) -> None:
         self._require_open()
-        self.messages.clear()
         self._rowcount = -1
-        if self._result is not None:
-            self._result.close()
-            self._result = None
+        result, self._result = self._result, None
+        try:
+            if result is not None:
+                result.close()
+        finally:
+            # After that: what the last statement has to tell is not this one's.
+            self.messages.clear()
 
     def _rows(self) -> Result:
         self._require_open()

@@ -19,8 +19,16 @@ from .session import Execution, Session
 from .streaming import stream
 
 
-def run_script(script: Script, given: Given, engine: Engine, session: Session) -> Result | None:
+def run_script(
+    script: Script,
+    given: Given,
+    engine: Engine,
+    session: Session,
+    messages: list[tuple[type[Exception], Exception]],
+) -> Result | None:
     """Run the statements in order; return the last one's result, None where there is none.
+
+    What any of them has to tell is added to `messages`.
 
     Raises:
         Error: of the first statement that fails; those before it stay done.
@@ -30,6 +38,7 @@ def run_script(script: Script, given: Given, engine: Engine, session: Session) -
     result = None
     for statement in script.statements:
         execution = engine.new_execution()
+        execution.tell_to(messages)
         engine.running.add(execution)
         try:
             result = _run(statement, script.text, parameters, engine, session, execution)

@@ -27,7 +27,7 @@ from .predicting import Call
 from .quoting import quote_name
 from .relations.predict import predict_options
 from .session import Execution
-from .streaming import counts_on, streamable
+from .streaming import changes_rows, counts_on, streamable, survives
 
 if TYPE_CHECKING:
     from .cache import PredictionCache, Settings
@@ -120,8 +120,11 @@ def _outlook(
         return "its query refers to the row beside it, and cannot be counted alone"
     if any(not isinstance(relation, ListObjects) for relation in predict.query.relations):
         return "a model runs in its query, which is not run to explain it"
-    if counts_on(lower(predict.query, scope)):
+    sql, values = scope.alone(predict, predict.query)
+    if counts_on(sql):
         return "a sequence counts on in its query, which is not run to explain it"
+    if changes_rows(sql):
+        return "rows change in its query, which is not run to explain it"
     family, options = predict_options(predict, scope)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
     to_model = {spec.name for spec in family.options(Verb.PREDICT) if spec.to_model}
@@ -133,7 +136,6 @@ def _outlook(
     )
     settings = call.settings(execution.session)
     census = _Census()
-    sql, values = scope.alone(predict, predict.query)
     with engine.without_models():
         paths = _values(f"SELECT {quote_name(audio)} FROM (\n{sql}\n)", values, census, engine)
         with closing(paths):
@@ -143,6 +145,7 @@ def _outlook(
     small = (
         census.rows <= SOURCE_ROWS
         and streamable(explained, scope) is predict
+        and survives(explained, predict, scope, engine)
         and engine.fits_source(sql, values, execution)
     )
     return _table(_figures(census, settings, execution, small=small))

@@ -8,6 +8,7 @@ media, models and the workspace, and neither Arrow nor SQL.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,10 +76,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One value that a model is asked for, and the number of the row that first had it."""
+    """One value that a model is asked for, and the place among the rows that first had it."""
 
     media: Media
-    row: int
+    place: int
 
 
 def read_call(version: Version, option_text: str | None) -> Call:
@@ -114,7 +115,7 @@ def predict_rows(
     Raises:
         MediaError: a value cannot be predicted, and its call's `on_error` is `raise`.
     """
-    first_row = execution.number_rows(len(values))
+    first_row = execution.see_rows(len(values))
     keys = [None if value is None else _key(value) for value in values]
     wanted: dict[tuple[str, str | None], dict[str, Input]] = {}
     root = execution.session.root
@@ -122,10 +123,10 @@ def predict_rows(
         if call is not None and value is not None and key is not None:
             inputs = wanted.setdefault(call, {})
             if key not in inputs:
-                inputs[key] = Input(media_of(value, root), first_row + place)
+                inputs[key] = Input(media_of(value, root), place)
     outcomes = {
         (name, text): _outcomes(
-            execution, read_call(execution.version(name), text), inputs, details=details
+            execution, read_call(execution.version(name), text), inputs, first_row, details=details
         )
         for (name, text), inputs in wanted.items()
     }
@@ -145,14 +146,21 @@ def _key(value: str | bytes) -> str:
 
 
 def _outcomes(
-    execution: Execution, call: Call, inputs: Mapping[str, Input], *, details: bool
+    execution: Execution,
+    call: Call,
+    inputs: Mapping[str, Input],
+    first_row: Callable[[], int],
+    *,
+    details: bool,
 ) -> Mapping[str, Outcome]:
-    memo_key = (str(call.version.folder), canonical(call.options), details)
+    # By `on_error` too: what one call may pass over is another one's to refuse.
+    memo_key = (str(call.version.folder), canonical(call.options), call.on_error, details)
     # One thread at a time: what another one has just predicted is then in the memo.
     with execution.lock:
         found = execution.memo.known(memo_key, inputs)
         missing = {key: each for key, each in inputs.items() if key not in found}
         if missing:
+            first = first_row()
             # Closed at once when something is raised: a traceback would keep it alive.
             with closing(_look_up_or_compute(execution, call, missing)) as outcomes:
                 for key, outcome in outcomes:
@@ -160,7 +168,7 @@ def _outcomes(
                     execution.memo.remember(memo_key, {key: kept})
                     found[key] = kept
                     if isinstance(outcome, MediaError):
-                        _refuse_or_count(execution, call, missing[key], outcome)
+                        _refuse_or_count(execution, call, missing[key], first, outcome)
     return found
 
 
@@ -170,9 +178,11 @@ def _without_details(outcome: Outcome) -> Outcome:
     return Prediction(outcome.text, outcome.score, outcome.seconds)
 
 
-def _refuse_or_count(execution: Execution, call: Call, each: Input, error: MediaError) -> None:
+def _refuse_or_count(
+    execution: Execution, call: Call, each: Input, first: int, error: MediaError
+) -> None:
     if call.on_error == "raise":
-        message = f"row {each.row}: '{each.media.name}': {error}"
+        message = f"row {first + each.place}: '{each.media.name}': {error}"
         raise MediaError(message, error.reason) from error
     execution.failed[error.reason] += 1
 
@@ -184,9 +194,13 @@ def _look_up_or_compute(
     cache = execution.session.workspace.cache
     execution.expect(len(inputs))
     if not (call.cached and cache.limit_bytes):
-        yield from _compute(execution, call, {key: [key] for key in inputs}, inputs)
+        with closing(_compute(execution, call, [[key] for key in inputs], inputs)) as outcomes:
+            yield from ((key, outcome) for (key,), outcome in outcomes)
         return
-    settings = call.settings(execution.session)
+    settings = execution.once(
+        ("settings", call.version.folder, canonical(call.options)),
+        lambda: call.settings(execution.session),
+    )
     digests = _digests(execution, cache, inputs)
     known = cache.known(settings, set(digests.values()))
     groups: dict[str, list[str]] = {}
@@ -200,17 +214,40 @@ def _look_up_or_compute(
             # Copies of a file are one to the model; what cannot be read is the model's to refuse.
             groups.setdefault(digest or key, []).append(key)
     if groups:
-        with (
-            _keeping(cache, settings, call.version.name, execution.session.device) as keep,
-            closing(_compute(execution, call, groups, inputs)) as outcomes,
-        ):
-            for key, outcome in outcomes:
-                medium = inputs[key].media
-                # A file that changed while it was read would leave its text to another content.
-                if isinstance(outcome, Prediction) and key in digests and not medium.changed():
-                    keep(digests[key], outcome)
-                medium.release()
-                yield key, outcome
+        with _keeping(cache, settings, call.version.name, execution.session.device) as keep:
+            ahead = list(groups.values())
+            while ahead:
+                ahead = yield from _compute_copies(execution, call, ahead, inputs, digests, keep)
+
+
+def _compute_copies(
+    execution: Execution,
+    call: Call,
+    groups: Sequence[list[str]],
+    inputs: Mapping[str, Input],
+    digests: Mapping[str, str],
+    keep: Callable[[str, Prediction], None],
+) -> Generator[tuple[str, Outcome], None, list[list[str]]]:
+    """Yield what the model says of groups of copies; return those that it must be asked for again.
+
+    A file that changed before it was read would leave its text to another content: that of its
+    copies, which then go by themselves.
+    """
+    left: list[list[str]] = []
+    with closing(_compute(execution, call, groups, inputs)) as outcomes:
+        for group, outcome in outcomes:
+            keys, (key, *copies) = group, group
+            if key not in digests or inputs[key].media.changed():
+                left += [copies] if copies else []
+                keys = [key]
+            elif isinstance(outcome, Prediction):
+                keep(digests[key], outcome)
+            execution.computed += len(keys) - 1
+            execution.skip(len(keys) - 1)
+            for each in keys:
+                inputs[each].media.release()
+                yield each, outcome
+    return left
 
 
 def _digests(
@@ -229,7 +266,8 @@ def _digests(
         unread = {
             key: medium
             for key, medium in media.items()
-            if key not in digests and (medium.path is None or medium.path.is_file())
+            # Not Path.is_file: that one raises where a name is too long.
+            if key not in digests and (medium.path is None or os.path.isfile(medium.path))  # noqa: PTH113
         }
         read = _each(execution, readers, _digest, unread)
         # What a server has may have changed between its tag and its content.
@@ -273,21 +311,20 @@ def _digest(media: Media) -> str | None:
 def _compute(
     execution: Execution,
     call: Call,
-    groups: Mapping[str, Sequence[str]],
+    groups: Sequence[list[str]],
     inputs: Mapping[str, Input],
-) -> Generator[tuple[str, Outcome]]:
-    """Ask the model for the first of each group; yield what it says for all of the group."""
+) -> Generator[tuple[list[str], Outcome]]:
+    """Ask the model for the first of each group; yield the groups with what it says."""
     session = execution.session
-    model = session.workspace.load(call.version, session.device)
-    members = list(groups.values())
-    media = [inputs[keys[0]].media for keys in members]
+    model = execution.once(
+        ("model", call.version.folder),
+        lambda: session.workspace.load(call.version, session.device),
+    )
+    media = [inputs[keys[0]].media for keys in groups]
     with closing(model.predict(media, call.options, execution)) as outcomes:
         for index, outcome in outcomes:
-            keys = members[index]
-            execution.computed += len(keys)
-            execution.skip(len(keys) - 1)
-            for key in keys:
-                yield key, outcome
+            execution.computed += 1
+            yield groups[index], outcome
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import exceptions
 from .exceptions import MediaReason, QueryInterrupted
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .progress import Bar, Progress
     from .registry import Version
     from .workspace import Workspace
+
+T = TypeVar("T")
 
 #: What one execution remembers, in predictions, words and chunks: a filter on a prediction asks for
 #: a row's text a second time within a vector or two, so this is far more than needed, and bounded.
@@ -105,6 +107,7 @@ class Execution:
     messages: list[tuple[type[Exception], Exception]] = field(default_factory=list)
     failure: BaseException | None = None
     rows_seen: int = 0
+    rows_repeated: int = 0
     #: How many rows the model will be given, where that is known.
     total: int | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -114,6 +117,7 @@ class Execution:
     _done: int = 0
     _seconds: float = 0.0
     _versions: dict[str, Version] = field(default_factory=dict)
+    _found: dict[object, Any] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def version(self, name: str) -> Version:
@@ -127,12 +131,45 @@ class Execution:
                 self._versions[name] = self.session.workspace.registry.resolve(name)
             return self._versions[name]
 
+    def once(self, key: object, find: Callable[[], T]) -> T:
+        """Return what `find` found when it was first asked for under `key`.
+
+        A model may be deleted while it runs: what was found of its files then stays.
+        """
+        with self.lock:
+            if key not in self._found:
+                self._found[key] = find()
+            found: T = self._found[key]
+            return found
+
     def number_rows(self, count: int) -> int:
-        """Return the number, from 1, of the first of the next `count` rows that a model reads."""
+        """Return the number, from 1, of the first of the next `count` rows."""
         with self.lock:
             first = self.rows_seen + 1
             self.rows_seen += count
             return first
+
+    def see_rows(self, count: int) -> Callable[[], int]:
+        """Count rows that a model may be asked for; return what numbers them, if it is.
+
+        If it is not, they are taken for rows that were seen before, as after a filter on the
+        prediction, unless each row is known to come once.
+        """
+        with self.lock:
+            first = self.number_rows(count)
+            if self.total is not None:
+                return lambda: first
+            self.rows_repeated += count
+            numbered: list[int] = []
+
+        def number() -> int:
+            with self.lock:
+                if not numbered:
+                    self.rows_repeated -= count
+                    numbered.append(first - self.rows_repeated)
+                return numbered[0]
+
+        return number
 
     def expect(self, items: int) -> None:
         """Count `items` more inputs that a model is asked for."""
@@ -176,15 +213,21 @@ class Execution:
         self._bar.update(self._done, total, **facts)
 
     def finish(self) -> None:
-        """End what the run showed, and tell how many inputs came to nothing."""
+        """End what the run showed, and tell how many inputs came to nothing.
+
+        It may raise: where warnings are errors, and where a program's progress does.
+        """
         with self.lock:
-            if self._bar is not None:
-                if self.total is not None and self.rows_seen >= self.total:
-                    self._show()  # only now is it known how many of the rows were copies
-                self._bar.close()
-                self._bar = None
             failed = self.failed.copy()
             self.failed.clear()
+            self._found.clear()  # a cursor that is kept must not keep its models in memory
+            if self._bar is not None:
+                try:
+                    if self.total is not None and self.rows_seen >= self.total:
+                        self._show()  # only now is it known how many of the rows were copies
+                finally:
+                    self._bar.close()
+                    self._bar = None
         if failed:
             total = self.computed + self.cached
             reasons = ", ".join(f"{count} {reason}" for reason, count in failed.most_common())
@@ -193,8 +236,7 @@ class Execution:
             warnings.warn(text, stacklevel=2)
 
     def tell_to(self, messages: list[tuple[type[Exception], Exception]]) -> None:
-        """Add what there is to tell, and what there will be, to a cursor's messages."""
-        messages += self.messages
+        """Add what there will be to tell to a cursor's messages."""
         self.messages = messages
 
     def fail(self, failure: BaseException) -> None:

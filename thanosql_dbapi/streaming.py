@@ -36,6 +36,9 @@ _RESULTS: Final = frozenset({"result_col", "column_name", "score_col", "words_co
 # Without a LIMIT of its own DuckDB would read the batches with several threads, and the model
 # would have as many in hand before the first row is out.
 _ONE_AFTER_THE_OTHER: Final = f"(SELECT * FROM {SOURCE_VIEW} LIMIT {2**63 - 1}) AS {SOURCE}"
+# But DuckDB takes no condition through a LIMIT, and where one on other columns spares the model
+# rows, that is worth more.
+_SIDE_BY_SIDE: Final = f"{SOURCE_VIEW} AS {SOURCE}"
 
 
 def stream(
@@ -50,25 +53,42 @@ def stream(
     if predict is None:
         return None
     placed = source(predict.query, scope)
-    if sql.count(placed) != 1 or counts_on(placed):
+    if sql.count(placed) != 1 or not survives(query, predict, scope, engine):
         return None
     alone, values = scope.alone(predict, predict.query)
+    if counts_on(alone) or changes_rows(alone):
+        return None
     rows = engine.read_source(alone, values, execution)
     if rows is None:
         return None
     # The functions in the query have counted its rows too.
-    execution.rows_seen = 0
+    execution.rows_seen = execution.rows_repeated = 0
     # What is left of the statement has no place where a model could be folded.
     execution.may_fold = True
     if predict.span == query.span:
         execution.total = rows.rows.num_rows
-    over = sql.replace(placed, _ONE_AFTER_THE_OTHER)
+    tail = tokenise(scope.text[predict.span.end : query.span.end])
+    names = {name.casefold() for name in rows.rows.column_names}
+    spared = _names(_split_limit(tail)[0], names)
+    over = sql.replace(placed, _SIDE_BY_SIDE if spared else _ONE_AFTER_THE_OTHER)
     return engine.stream(over, scope.parameters.bind(query.placeholders), execution, rows)
+
+
+def changes_rows(sql: str) -> bool:
+    """Tell whether a query may change a table in its WITH: it must run once, with the statement."""
+    return not {"INSERT", "UPDATE", "DELETE", "MERGE"}.isdisjoint(t.word for t in tokenise(sql))
 
 
 def counts_on(sql: str) -> bool:
     """Tell whether a query may move a sequence, so that it must not run a second time."""
     return "nextval" in sql.lower()
+
+
+def survives(query: Query, predict: Predict, scope: Scope, engine: Engine) -> bool:
+    """Tell whether what stands around a PREDICT means the same over rows read before."""
+    text = scope.text[query.span.start : query.span.end]
+    is_all = text.strip() == scope.text[predict.span.start : predict.span.end].strip()
+    return is_all or not engine.may_collate(text)
 
 
 def streamable(query: Query, scope: Scope) -> Predict | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .assets import bundled_models
 from .cache import PredictionCache, version_digest
+from .exceptions import OperationalError
 from .models import families
 from .registry import Registry, Version
 
@@ -40,7 +41,7 @@ class Workspace:
         self.folder = folder
         self.registry = Registry(folder, bundled_models())
         self.cache = PredictionCache(folder, CACHE_LIMIT)
-        self._loaded: OrderedDict[tuple[Path, str], Model] = OrderedDict()
+        self._loaded: OrderedDict[tuple[Path, str | None, str], Model] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, version: Version, device: str) -> Model:
@@ -49,7 +50,8 @@ class Workspace:
         Raises:
             OperationalError: its files cannot be loaded.
         """
-        key = (version.folder, device)
+        # A model that was deleted and made again has the folder of the one before.
+        key = (version.folder, version.facts.get("created_utc"), device)
         with self._lock:
             if key not in self._loaded:
                 family = families.family(version.base)
@@ -60,8 +62,15 @@ class Workspace:
             return self._loaded[key]
 
     def digest(self, version: Version) -> str:
-        """Return what tells a version's weights and vocabulary from all others."""
-        return version_digest(self.cache, version)
+        """Return what tells a version's weights and vocabulary from all others.
+
+        Raises:
+            OperationalError: its files cannot be read.
+        """
+        try:
+            return version_digest(self.cache, version)
+        except OSError as error:
+            raise OperationalError(f"model '{version}' cannot be read: {error}") from error
 
 
 def default_folder(database: str) -> Path | None:

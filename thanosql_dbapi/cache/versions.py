@@ -33,6 +33,8 @@ def version_digest(cache: PredictionCache, version: Version) -> str:
         for path in version.folder.rglob("*")
         if path.name != FACTS and path.is_file()
     }
+    if not files:
+        raise FileNotFoundError(f"there are no files in {version.folder}")
     facts = {
         name: value
         for name, value in version.facts.items()

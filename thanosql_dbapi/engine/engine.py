@@ -46,6 +46,9 @@ _SUCCESS = (column("Success", "BOOLEAN"),)
 #: DuckDB 2.0's own `streaming_buffer_size`, as it tells it.
 _BUFFER_SIZE = "10.0 MiB"
 
+#: Every constant call in an EXPLAIN would be made, if no one said no. With ANALYZE it should.
+_ANALYSES = re.compile(r"\bANALY[SZ]E\b", re.IGNORECASE)
+
 _LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 
 
@@ -170,7 +173,8 @@ class Engine:
         try:
             return self._start(sql, parameters, run)
         except BaseException:
-            run.finish()
+            with contextlib.suppress(Exception):  # what failed first is what to tell
+                run.finish()
             raise
 
     def _start(self, sql: str, parameters: Parameters, run: Execution) -> Result:
@@ -289,6 +293,23 @@ class Engine:
             self.settle()
             return self.run(lambda: survives(self.connection.sql(sql, params=parameters)), run)
 
+    def may_collate(self, sql: str) -> bool:
+        """Tell whether a column of a query may have a collation, which Arrow data does not.
+
+        DuckDB's types do not show it: the word in the query, a table or a view does.
+        """
+        defined = (
+            "SELECT sql FROM duckdb_tables()"
+            " UNION ALL SELECT sql FROM duckdb_views() WHERE NOT internal"
+        )
+        asked = f"SELECT 1 FROM ({defined}) WHERE contains(lower(sql), 'collate') LIMIT 1"
+        if "collate" in sql.lower():
+            return True
+        with self.lock:
+            self.settle()
+            run = self.new_execution()
+            return bool(self.run(lambda: self.connection.execute(asked).fetchall(), run))
+
     def _read_source(self, sql: str, parameters: Parameters) -> SmallBatches | None:
         self._end_pending()
         setting = "arrow_lossless_conversion"
@@ -314,13 +335,22 @@ class Engine:
         def work() -> object:
             return self.connection.execute(statement, parameters)
 
+        def work_that_folds() -> object:
+            if statement.type is not _Type.EXPLAIN or _ANALYSES.search(statement.query):
+                return self.run(work, run)
+            with self.without_models():  # it is all planning, and a model must not run
+                return self.run(work, run)
+
         try:
             try:
-                self.run(work, run)
+                if self.in_transaction:
+                    work_that_folds()
+                else:
+                    self.run(work, run)
             except FoldingRefused:
                 # VALUES lists are evaluated while planning, and no error is forgiven there.
                 run.may_fold, run.failure = True, None
-                self.run(work, run)
+                work_that_folds()
         except exceptions.Error:
             if transacts and not _begins(statement.query):
                 self.in_transaction = False
@@ -619,14 +649,16 @@ class Engine:
         """Close the connection; an open transaction is rolled back."""
         with self.lock:
             open_engines.discard(self)
-            if (pending := self._pending()) is not None:
-                pending.abandon()
-            self.connection.close()
-            self.instance.remove(self._number)
-            self.in_transaction = False
-            worker, self._worker = self._worker, None
-            if worker is not None:
-                worker.stop()
+            try:
+                if (pending := self._pending()) is not None:
+                    pending.abandon()
+            finally:
+                self.connection.close()
+                self.instance.remove(self._number)
+                self.in_transaction = False
+                worker, self._worker = self._worker, None
+                if worker is not None:
+                    worker.stop()
 
 
 def _begins(statement: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 import weakref
@@ -43,6 +44,8 @@ class Result:
         self._engine = engine
         self._rows: deque[Row] = deque()
         self._failure: BaseException | None = None
+        #: Whether all rows came, if only `_end` failed.
+        self._whole = True
         self._streams = columns is not None
         self._step = 1
         #: The batches of an Arrow reader that was handed out, as long as someone has it.
@@ -80,8 +83,8 @@ class Result:
             if not self._rows and (rows := self._read_directly(None)) is not None:
                 return rows
             self._read(None)
-        if self._failure is not None:
-            self._rows.clear()  # they are not all
+        if not self._whole:
+            self._rows.clear()
         self._raise_failure()
         return self._take_rows()
 
@@ -133,6 +136,7 @@ class Result:
             self._read(None)
         except (KeyboardInterrupt, exceptions.QueryInterrupted):
             # It stops the statement that comes now, and these rows are not whole any more.
+            self._whole = False
             self._failure = exceptions.QueryInterrupted("reading the rows was interrupted")
             raise
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised later
@@ -151,6 +155,7 @@ class Result:
         """End with the connection: a reader that wants what is left gets an error."""
         if self._streams:
             self._failure = exceptions.InterfaceError("the connection is closed")
+            self._whole = False
         self._end()
 
     def _batches(
@@ -179,21 +184,27 @@ class Result:
                 return None
             rows = self._run(_fetch(size))
             if size is None or len(rows) < size:
-                self._end()
+                try:
+                    self._end()
+                except BaseException:
+                    self._rows.extend(rows)  # they are there for the next one who asks
+                    raise
             return rows
 
     def _run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         try:
             return self._engine.run(lambda: work(self._engine.connection), self.execution)
         except BaseException:
-            self._end()
+            self._whole = False
+            with contextlib.suppress(Exception):  # what failed first is what to tell
+                self._end()
             raise
 
     def _end(self) -> None:
         self._streams = False
-        self.execution.finish()
         self._engine.forget(self)
         self._engine.end_stream(self.execution)
+        self.execution.finish()
 
     def _take_rows(self) -> list[Row]:
         rows = list(self._rows)
