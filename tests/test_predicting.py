@@ -13,7 +13,13 @@ from conftest import publish_echo
 from echo import Echo
 
 import thanosql_dbapi
-from thanosql_dbapi import Connection, MediaError, OptionError, ProgrammingError
+from thanosql_dbapi import (
+    Connection,
+    MediaError,
+    ModelNotFound,
+    OptionError,
+    ProgrammingError,
+)
 from thanosql_dbapi.models.base import Prediction
 
 FILES = 200
@@ -152,7 +158,7 @@ def test_a_table_of_failing_rows_warns_too(connection: Connection) -> None:
 
 
 def test_raise_names_row_file_and_reason(connection: Connection) -> None:
-    with pytest.raises(MediaError, match="^row 3: 'bad': bad on purpose$") as caught:
+    with pytest.raises(MediaError, match="^row 3: 'bad': bad on purpose\n") as caught:
         rows(connection, "PREDICT USING m AS FROM (VALUES ('a'), ('b'), ('bad')) v(audio_path)")
     assert caught.value.reason == "not audio"
 
@@ -252,6 +258,29 @@ def test_a_name_that_no_file_can_have_costs_its_row_alone(connection: Connection
     )
     with pytest.warns(UserWarning, match="3 of 3 files gave no prediction"):
         assert [row[1:] for row in rows(connection, sql)] == [(None, "missing")] * 3
+
+
+@pytest.mark.parametrize(
+    ("sql", "error", "message"),
+    [
+        ("PREDICT USING m AS SELECT 42 AS audio_path", ProgrammingError, "'audio_path' .* INTEGER"),
+        ("EVALUATE USING m AS SELECT [1] AS audio_path, 'x' AS text", ProgrammingError, "INTEGER"),
+        ("PREDICT USING Echo AS SELECT * FROM t", ModelNotFound, "BUILD MODEL m USING Echo"),
+        ("PREDICT USING Whisper AS SELECT * FROM t", ModelNotFound, "GET THANOSQL MODEL whisper_l"),
+    ],
+)
+def test_a_mistake_is_told_in_words(
+    connection: Connection, sql: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        connection.execute(sql)
+
+
+def test_a_warning_names_the_callers_line(connection: Connection) -> None:
+    cursor = connection.execute("PREDICT USING m OPTIONS (on_error='null') AS SELECT 'bad' audio")
+    with pytest.warns(UserWarning, match="1 of 1 files") as caught:
+        cursor.fetchall()
+    assert caught[0].filename == __file__
 
 
 def test_error_col_needs_null(connection: Connection) -> None:

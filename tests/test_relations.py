@@ -321,7 +321,7 @@ def test_a_broken_file_names_its_row(connection: Connection) -> None:
         "PREDICT USING m AS SELECT CASE id WHEN 7000 THEN 'bad' ELSE audio_path END AS audio_path"
         " FROM t"
     )
-    with pytest.raises(MediaError, match="^row 7001: 'bad': bad on purpose$"):
+    with pytest.raises(MediaError, match="^row 7001: 'bad': bad on purpose\n"):
         rows(connection, sql)
     assert rows(connection, "SELECT 1") == [(1,)]
 

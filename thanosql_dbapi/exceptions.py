@@ -27,6 +27,7 @@ A user can catch PEP 249's class or the leaf. The leaves know nothing but their 
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -75,6 +76,7 @@ class MediaReason(StrEnum):
     """Why a medium could not be used; PREDICT's `error_col` holds these words."""
 
     MISSING = "missing"
+    UNREACHABLE = "unreachable"
     NOT_AUDIO = "not audio"
     TRUNCATED = "truncated"
     EMPTY = "empty"
@@ -139,6 +141,18 @@ class ModelExists(ProgrammingError):
 
 class MissingExtra(NotSupportedError):
     """A package that this statement needs is not installed; the message names the extra."""
+
+
+def callers_level() -> int:
+    """Return the `stacklevel` for a warning, here where it is given, to name the caller's line.
+
+    That is the first line outside of this package.
+    """
+    package = __name__.partition(".")[0]
+    frames = inspect.stack(context=0)[1:]
+    stack = [str(frame.frame.f_globals.get("__name__")) for frame in frames]
+    outside = (level for level, name in enumerate(stack, 1) if name.partition(".")[0] != package)
+    return next(outside, len(stack))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

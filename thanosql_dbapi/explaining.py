@@ -20,7 +20,7 @@ from .language.statements import Evaluate, ListObjects, Predict, Query, Relation
 from .language.tokens import tokenise
 from .lowering import Scope, lower, pick_column, placeholders
 from .media.audio import probe_audio
-from .media.sources import Media, media_of
+from .media.sources import Media, RemoteFile, media_of
 from .models.base import Verb
 from .models.stack import resolve_device
 from .predicting import Call
@@ -105,6 +105,7 @@ class _Census:
     names: set[str] = field(default_factory=set)
     contents: set[str] = field(default_factory=set)
     unread: int = 0
+    distant: int = 0
     cached: int = 0
     computed: int = 0
     seconds: float = 0.0
@@ -182,6 +183,10 @@ def _count(
             known = cache.known(settings, fresh) if call.cached and cache.limit_bytes else {}
             census.cached += len(known)
             ahead = [medium for content, medium in fresh.items() if content not in known]
+            # The header of a URL is as dear as all of it: it would be fetched.
+            distant = [medium for medium in ahead if isinstance(medium, RemoteFile)]
+            census.distant += len(distant)
+            ahead = [medium for medium in ahead if not isinstance(medium, RemoteFile)]
             for found in readers.map(_seconds, ahead):
                 if isinstance(found, MediaReason):
                     census.failed[found] += 1
@@ -238,6 +243,8 @@ def _figures(
     if failed:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in census.failed.most_common())
         yield "unusable", f"{failed:,}: {reasons}"
+    if census.distant:
+        yield "not fetched", f"{census.distant:,} URLs, which may be known or not"
     yield "audio", f"{census.seconds:,.1f} s to compute"
     speed = session.workspace.cache.speed(settings.model, session.device, settings.precision)
     yield "expected", _expected(census.seconds, speed)

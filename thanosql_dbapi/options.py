@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .exceptions import OptionError, nearest
+from .exceptions import OptionError, callers_level, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def read_options(
         values[spec.name] = spec.read(value)
     if ignored:
         listed = ", ".join(ignored)
-        warnings.warn(f"{statement} ignores options of other verbs: {listed}", stacklevel=2)
+        text = f"{statement} ignores options of other verbs: {listed}"
+        warnings.warn(text, stacklevel=callers_level())
     return values
 
 

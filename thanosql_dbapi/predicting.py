@@ -25,7 +25,7 @@ from .options import OptionSpec
 
 if TYPE_CHECKING:
     from .cache import PredictionCache
-    from .models.base import Outcome
+    from .models.base import Model, Outcome
     from .registry import Version
     from .session import Execution, Session
 
@@ -182,7 +182,10 @@ def _refuse_or_count(
     execution: Execution, call: Call, each: Input, first: int, error: MediaError
 ) -> None:
     if call.on_error == "raise":
-        message = f"row {first + each.place}: '{each.media.name}': {error}"
+        message = (
+            f"row {first + each.place}: '{each.media.name}': {error}\n"
+            "OPTIONS (on_error='null') gives such rows a NULL and goes on."
+        )
         raise MediaError(message, error.reason) from error
     execution.failed[error.reason] += 1
 
@@ -214,6 +217,7 @@ def _look_up_or_compute(
             # Copies of a file are one to the model; what cannot be read is the model's to refuse.
             groups.setdefault(digest or key, []).append(key)
     if groups:
+        _model(execution, call)  # how long it takes to load is no speed of its own
         with _keeping(cache, settings, call.version.name, execution.session.device) as keep:
             ahead = list(groups.values())
             while ahead:
@@ -315,16 +319,20 @@ def _compute(
     inputs: Mapping[str, Input],
 ) -> Generator[tuple[list[str], Outcome]]:
     """Ask the model for the first of each group; yield the groups with what it says."""
-    session = execution.session
-    model = execution.once(
-        ("model", call.version.folder),
-        lambda: session.workspace.load(call.version, session.device),
-    )
+    model = _model(execution, call)
     media = [inputs[keys[0]].media for keys in groups]
     with closing(model.predict(media, call.options, execution)) as outcomes:
         for index, outcome in outcomes:
             execution.computed += 1
             yield groups[index], outcome
+
+
+def _model(execution: Execution, call: Call) -> Model:
+    session = execution.session
+    return execution.once(
+        ("model", call.version.folder),
+        lambda: session.workspace.load(call.version, session.device),
+    )
 
 
 @contextmanager

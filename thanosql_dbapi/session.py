@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import exceptions
-from .exceptions import MediaReason, QueryInterrupted
+from .exceptions import MediaReason, QueryInterrupted, callers_level
 
 if TYPE_CHECKING:
     from .models.base import Outcome
@@ -203,12 +203,14 @@ class Execution:
             self._bar = self.session.progress.bar("predict", "rows")
             self._started = time.monotonic()
         # A row that no model was asked for yet counts as one input; it may be a copy of another.
-        ahead = 0 if self.total is None else max(self.total - self.rows_seen, 0)
-        total, elapsed = self._asked + ahead, time.monotonic() - self._started
+        elapsed = time.monotonic() - self._started
+        total = None
+        if self.total is not None:
+            total = self._asked + max(self.total - self.rows_seen, 0)
         facts = {"audio_seconds": self._seconds}
         if elapsed > 0:
             facts["real_time"] = self._seconds / elapsed
-        if self._done and self.total is not None:
+        if self._done and total is not None:
             facts["remaining_s"] = elapsed * (total - self._done) / self._done
         self._bar.update(self._done, total, **facts)
 
@@ -233,7 +235,7 @@ class Execution:
             reasons = ", ".join(f"{count} {reason}" for reason, count in failed.most_common())
             text = f"{failed.total()} of {total} files gave no prediction: {reasons}"
             self.messages.append((exceptions.Warning, exceptions.Warning(text)))
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(text, stacklevel=callers_level())
 
     def tell_to(self, messages: list[tuple[type[Exception], Exception]]) -> None:
         """Add what there will be to tell to a cursor's messages."""

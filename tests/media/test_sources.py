@@ -291,8 +291,8 @@ def test_audio_is_decoded_from_a_url(server: Server, tmp_path: Path) -> None:
     [
         ("/none.wav", MediaReason.MISSING, "no such file"),
         ("/status/410", MediaReason.MISSING, "410"),
-        ("/status/403", MediaReason.MISSING, "403"),
-        ("/status/500", MediaReason.MISSING, "500"),
+        ("/status/403", MediaReason.UNREACHABLE, "403"),
+        ("/status/500", MediaReason.UNREACHABLE, "500"),
         ("/cut.wav", MediaReason.TRUNCATED, "broke off"),
     ],
 )
@@ -315,10 +315,10 @@ def test_what_cannot_be_fetched_says_why(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_server_that_is_not_there_is_missing(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     media = media_of("http://127.0.0.1:9/x.wav", tmp_path)
     assert media.identity() is None
-    assert reason_of(media) is MediaReason.MISSING
+    assert reason_of(media) is MediaReason.UNREACHABLE
 
 
 def test_a_server_that_falls_silent_is_not_waited_for(
@@ -327,14 +327,16 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     monkeypatch.setattr("thanosql_dbapi.media.sources._SILENCE_S", 0.2)
     server.files["/silent.wav"] = CONTENT
     start = time.perf_counter()
-    assert reason_of(media_of(f"{server.url}/silent.wav", tmp_path)) is MediaReason.MISSING
+    assert reason_of(media_of(f"{server.url}/silent.wav", tmp_path)) is MediaReason.UNREACHABLE
     assert time.perf_counter() - start < 5
 
 
-def test_a_protocol_that_nobody_knows_is_missing(tmp_path: Path) -> None:
+def test_a_protocol_that_nobody_knows_is_told(tmp_path: Path) -> None:
     media = media_of("nosuch://x.wav", tmp_path)
     assert media.identity() is None
-    assert reason_of(media) is MediaReason.MISSING
+    with pytest.raises(MediaError, match="no file system is known for nosuch://") as caught:
+        media.digest()
+    assert caught.value.reason is MediaReason.UNREACHABLE
 
 
 def test_an_identity_is_the_servers_entity_tag(server: Server, tmp_path: Path) -> None:

@@ -80,9 +80,7 @@ def _tell(folder: Path, device: str, then: str) -> None:
     shutil.copytree(assets.RECORDINGS, folder, dirs_exist_ok=True)
     screen = Screen(rows=0)
     started = time.monotonic()
-    with closing(
-        connect(folder / "demo.db", root=folder, device=device, progress=True)
-    ) as connection:
+    with closing(connect(folder / "demo.db", root=folder, device=device)) as connection:
         for purpose, sql in STORY:
             screen.say(f"\n{purpose}", style="bold")
             screen.statement(sql)

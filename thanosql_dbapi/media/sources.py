@@ -36,6 +36,9 @@ _RACY_NS: Final = 2_100_000_000
 _CONNECT_S: Final = 15.0
 _SILENCE_S: Final = 60.0
 
+#: What HTTP answers of a file that is not there, 404 apart, which is a FileNotFoundError to fsspec.
+_GONE: Final = (404, 410)
+
 #: What file systems of fsspec call an entity tag: it changes when the content does.
 _TAGS: Final = ("ETag", "etag", "generation", "sha256")
 
@@ -343,7 +346,9 @@ def _file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise _missing_extra(url, error) from error
     except ValueError as error:
-        raise _transport_error(error, _without_credentials(url)) from error
+        protocol = url.partition("://")[0]
+        problem = f"no file system is known for {protocol}://"
+        raise MediaError(problem, MediaReason.UNREACHABLE) from error
     return system, path
 
 
@@ -368,7 +373,8 @@ def _missing_extra(url: str, error: ImportError) -> MissingExtra:
 def _transport_error(error: Exception, name: str) -> MediaError:
     """Say why a URL could not be fetched, by the classes that fsspec's file systems raise.
 
-    A body that breaks off is truncated; whatever else cannot be had is missing.
+    A body that breaks off is truncated, and what a server says it has not is missing; whatever else
+    cannot be had may be there another time.
     """
     status = getattr(error, "status", None)
     if isinstance(error, FileNotFoundError):
@@ -376,6 +382,8 @@ def _transport_error(error: Exception, name: str) -> MediaError:
     if type(error).__name__ in ("ClientPayloadError", "IncompleteReadError"):
         return MediaError(f"the transfer of {name} broke off", MediaReason.TRUNCATED)
     if isinstance(status, int):
-        return MediaError(f"{name}: the server answers {status}", MediaReason.MISSING)
+        reason = MediaReason.MISSING if status in _GONE else MediaReason.UNREACHABLE
+        return MediaError(f"{name}: the server answers {status}", reason)
     # By its class alone: texts of errors repeat the URL.
-    return MediaError(f"{name} cannot be fetched ({type(error).__name__})", MediaReason.MISSING)
+    problem = f"{name} cannot be fetched ({type(error).__name__})"
+    return MediaError(problem, MediaReason.UNREACHABLE)

@@ -8,17 +8,16 @@ from ..models import families
 from ..models.base import Verb
 from ..predicting import RUN_OPTIONS
 from ..quoting import quote_name
-from .predict import call_predict
+from .predict import call_predict, pick_audio, resolve_model
 
 
 def evaluate_sql(statement: Evaluate, scope: Scope) -> str:
     """Lower an EVALUATE: the predictions are PREDICT's own, scored all at once."""
-    version = scope.resolve(statement.model.text)
-    family = families.family(version.base)
+    family = families.family(resolve_model(statement.model.text, scope).base)
     given = scope.option_values(statement.options)
     options = families.read_verb_options(family, Verb.EVALUATE, given, *RUN_OPTIONS)
     columns = scope.columns(statement, statement.query)
-    audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
+    audio = pick_audio(columns, options)
     text = pick_column(columns, options["text_col"], "text_col")
     call = call_predict(statement.model.text, audio, columns, family, options, whole=True)
     row = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from ..exceptions import OptionError, ProgrammingError
+from ..assets import CATALOGUE
+from ..exceptions import ModelNotFound, OptionError, ProgrammingError
 from ..language.statements import Predict
 from ..lowering import SOURCE, Scope, pick_column, source
 from ..models import families
@@ -14,6 +15,7 @@ from ..models.base import Family, Verb
 from ..options import OptionSpec
 from ..predicting import RUN_OPTIONS
 from ..quoting import quote_name, quote_text
+from ..registry import Version
 
 #: The middle era's way to keep a result; the statement's runner obeys it, at top level.
 TABLE_NAME = OptionSpec(
@@ -26,6 +28,9 @@ ERROR_COL = OptionSpec(
     "a column for the reason of a NULL that `on_error='null'` gave",
     to_model=False,
 )
+
+#: Types that name media, or hold them; the type of NULL has a name of its own.
+_MEDIA_TYPES: Final = frozenset({"VARCHAR", "BLOB", "ENUM", "JSON", "UUID", "NULL", '"NULL"'})
 
 #: The columns that an option adds, by the field of the prediction that each shows.
 _MORE: Mapping[str, str] = {"score_col": "score", "words_col": "words", "error_col": "reason"}
@@ -48,7 +53,7 @@ def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
     """Lower a PREDICT; also return the table it asks to be stored as, or an empty string."""
     family, options = predict_options(statement, scope)
     columns = scope.columns(statement, statement.query)
-    audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
+    audio = pick_audio(columns, options)
     shown = _shown(options)
     taken = {column.casefold(): f"the query has a column '{column}'" for column in columns or ()}
     for name, option in ((name, option) for option, _, name in shown):
@@ -68,13 +73,30 @@ def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
     return f"SELECT {SOURCE}.*, {', '.join(calls)} FROM {query}", options["table_name"]
 
 
+def pick_audio(columns: Mapping[str, str] | None, options: Mapping[str, Any]) -> str:
+    """Return the column with the media.
+
+    Raises:
+        ColumnNotFound: there is none of the name.
+        ProgrammingError: it holds neither texts nor BLOBs.
+    """
+    audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
+    kind = "VARCHAR" if columns is None else columns[audio]
+    if kind.partition("(")[0] not in _MEDIA_TYPES:
+        raise ProgrammingError(
+            f"the column '{audio}' (audio_col) is {kind}: it holds paths or URLs (VARCHAR) or"
+            " the files themselves (BLOB)"
+        )
+    return audio
+
+
 def predict_options(statement: Predict, scope: Scope) -> tuple[Family, dict[str, Any]]:
     """Return the family and the complete options of a PREDICT.
 
     Raises:
         ModelNotFound, NotSupportedError, OptionError: what it says does not fit.
     """
-    family = families.family(scope.resolve(statement.model.text).base)
+    family = families.family(resolve_model(statement.model.text, scope).base)
     given = scope.option_values(statement.options)
     extra = (*RUN_OPTIONS, ERROR_COL, TABLE_NAME)
     options = families.read_verb_options(family, Verb.PREDICT, given, *extra)
@@ -83,6 +105,27 @@ def predict_options(statement: Predict, scope: Scope) -> tuple[Family, dict[str,
     if options.get("words_col") and "words" in options:
         options["words"] = True
     return family, options
+
+
+def resolve_model(name: str, scope: Scope) -> Version:
+    """Return the version that a statement names.
+
+    Raises:
+        ModelNotFound: there is none; for a base model, with the statements that make a model of it.
+    """
+    try:
+        return scope.resolve(name)
+    except ModelNotFound as error:
+        if name not in families.names():
+            raise
+        ways = [
+            f"GET THANOSQL MODEL {entry.name}" for entry in CATALOGUE.values() if entry.base == name
+        ]
+        if Verb.BUILD in families.family(name).verbs:
+            ways.append(f"BUILD MODEL m USING {name}")
+        raise ModelNotFound(
+            f"'{name}' is a base model, not a model: {' or '.join(ways)} makes one of it"
+        ) from error
 
 
 def _shown(options: Mapping[str, Any]) -> list[tuple[str, str, str]]:
