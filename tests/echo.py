@@ -101,4 +101,4 @@ class EchoModel:
             text = self._prefix + name.upper()
             words = tuple(Timed(word, 0.0, 1.0, 0.5) for word in text.split())
             watch.advance(1, 1.0)
-            yield index, Prediction(text, 0.5, 1.0, words, words)
+            yield index, Prediction(text, 0.5, 1.0, words, words, repeatable="split" not in name)

@@ -421,6 +421,16 @@ def test_options_that_decide_nothing_share_predictions(filled: Connection, echo:
     assert len(echo.asked) == FILES
 
 
+def test_what_a_lack_of_memory_had_a_part_in_is_not_kept(
+    connection: Connection, echo: Echo, files: Path
+) -> None:
+    for name in ("split", "whole"):
+        (files / name).write_text(name)
+        for _ in range(2):
+            rows(connection, f"PREDICT USING m AS SELECT 'files/{name}' AS audio_path")
+    assert echo.asked == ["split", "split", "whole"]
+
+
 def test_without_the_cache_everything_is_computed(filled: Connection, echo: Echo) -> None:
     predict_all(filled)
     predict_all(filled, "OPTIONS (cache=False)")

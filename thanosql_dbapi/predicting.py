@@ -244,7 +244,7 @@ def _compute_copies(
             if key not in digests or inputs[key].media.changed():
                 left += [copies] if copies else []
                 keys = [key]
-            elif isinstance(outcome, Prediction):
+            elif isinstance(outcome, Prediction) and outcome.repeatable:
                 keep(digests[key], outcome)
             execution.computed += len(keys) - 1
             execution.skip(len(keys) - 1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transcribing import Watching
 
-from thanosql_dbapi.exceptions import MediaError, MediaReason, QueryInterrupted
+from thanosql_dbapi.exceptions import MediaError, MediaReason, MissingExtra, QueryInterrupted
 from thanosql_dbapi.media.sources import Media, media_of
 from thanosql_dbapi.models import decoding, pipeline
 from thanosql_dbapi.models.base import Outcome, Prediction
@@ -138,6 +141,15 @@ def test_every_input_has_its_outcome_and_the_watch_counts_them(folder: Path) -> 
     assert watch.checks > FILES
 
 
+def test_what_the_caller_does_meanwhile_is_no_decoding(folder: Path) -> None:
+    watch = Watching()
+    for _ in Pipeline(Sums(), "cpu").run(
+        media(folder, ["gone", 1]), {"batch_size": 1}, "full", watch
+    ):
+        time.sleep(0.3)
+    assert watch.spent["decode"] < 0.2
+
+
 arms = st.builds(
     Arm, lanes=st.integers(1, 3), seconds=st.sampled_from([0.0, 1.0, 8.0]), padded=st.booleans()
 )
@@ -209,6 +221,71 @@ def test_each_failure_is_an_outcome_with_its_reason(
     ]
     assert "cannot hear that" in str(found[3])
     assert texts(found) == [expected(folder, name) for name in (0, 1, 2, 4, 5)]
+
+
+def test_whatever_is_raised_on_a_file_is_that_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_on(name: str, function: Any, failure: Exception) -> Any:
+        def failing(media: Media, *rest: Any) -> Any:
+            if media.name == name:
+                raise failure
+            return function(media, *rest)
+
+        return failing
+
+    class Unwilling(Sums):
+        def join(self, pieces: Any, seconds: float, options: Any) -> Prediction:
+            if seconds == (100 + 300 * 3) / RATE:
+                raise IndexError("no such letter")
+            return super().join(pieces, seconds, options)
+
+    probe = fail_on("1.wav", decoding.probe_audio, KeyError("header"))
+    decode = fail_on("2.wav", decoding.decode_audio, MemoryError())
+    monkeypatch.setattr(decoding, "probe_audio", probe)
+    monkeypatch.setattr(decoding, "decode_audio", decode)
+    found = outcomes(Pipeline(Unwilling(), "cpu"), media(folder, range(6)))
+    assert texts(found) == [expected(folder, name) for name in (0, 4, 5)]
+    failed = [(each.reason, str(each)) for each in found if isinstance(each, MediaError)]
+    assert failed == [
+        (MediaReason.DECODING_FAILED, "it cannot be decoded: 'header'"),
+        (MediaReason.DECODING_FAILED, "it cannot be decoded: MemoryError"),
+        (MediaReason.MODEL_FAILED, "the model failed on it: no such letter"),
+    ]
+
+
+def test_that_no_audio_can_be_read_at_all_ends_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Media) -> None:
+        raise MissingExtra("audio needs the package soundfile")
+
+    monkeypatch.setattr(decoding, "probe_audio", refuse)
+    with pytest.raises(MissingExtra):
+        outcomes(Pipeline(Sums(), "cpu"), media(folder, range(2)))
+
+
+def test_an_error_that_is_kept_holds_no_waveform(folder: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(500), RATE)
+    (tmp_path / "text.wav").write_bytes(b"no audio in here")
+    sums = Sums()
+    sums.fails = {100, 400}
+    inputs = [*media(folder, range(2)), *media(tmp_path, ["silent", "text", "gone"])]
+    links: list[Any] = [*outcomes(Pipeline(sums, "cpu"), inputs)]
+    assert len(links) == 5
+    while links:
+        error = links.pop()
+        assert error.__traceback__ is None
+        links += [each for each in (error.__cause__, error.__context__) if each is not None]
+
+
+def test_what_had_to_be_split_is_told_from_the_rest(folder: Path) -> None:
+    sums = Sums()
+    sums.fits_s = 1.5
+    found = outcomes(Pipeline(sums, "cpu"), media(folder, range(8)))
+    assert texts(found) == [expected(folder, name) for name in range(8)]
+    fits = [(100 + 300 * name) / RATE <= 1.5 for name in range(8)]
+    assert [each.repeatable for each in found if isinstance(each, Prediction)] == fits
 
 
 def test_a_file_that_fits_nowhere_fails_alone(folder: Path) -> None:
@@ -314,6 +391,61 @@ def test_a_run_that_is_stopped_raises_and_stops_the_decoders(
     wait_until(lambda: not decoders_at_work())
 
 
+def test_a_program_ends_though_a_run_was_left_open(folder: Path) -> None:
+    code = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
+from pathlib import Path
+from test_pipeline import FILES, Pipeline, Sums, Watching, media, pipeline
+pipeline._ROOM_S = {{True: 2.0}}
+inputs = media(Path({str(folder)!r}), list(range(FILES)) * 5)
+run = Pipeline(Sums(), "cpu").run(inputs, {{"batch_size": 1}}, "full", Watching())
+next(run)
+print("ready")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "ready\n"
+
+
+def test_torch_has_the_threads_that_the_user_gave_it(folder: Path) -> None:
+    engine = Pipeline(Sums(), "cpu")
+    outcomes(engine, media(folder, range(4)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        open_run = engine.run(media(folder, range(4)), {"batch_size": 1}, "full", Watching())
+        next(open_run)
+        outcomes(engine, media(folder, range(4)))
+        open_run.close()
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as fresh:
+            assert fresh.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_fixed_pass_has_one_thread_even_where_memory_lacks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.threads, "available", lambda: 4)
+    threads = set()
+
+    class Counting(Sums):
+        def forward(self, *given: Any) -> Sequence[float]:
+            threads.add(torch.get_num_threads())
+            return super().forward(*given)
+
+    sums = Counting()
+    sums.fits_s = 1.0
+    run = Pipeline(sums, "cpu").run(
+        media(folder, range(6)), {"batch_size": 4}, "int8", Watching(), fixed=True
+    )
+    assert len(list(run)) == 6
+    assert threads == {1}
+
+
 def test_decoding_keeps_only_so_far_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "_ROOM_S", {True: 5.0})
     most = 0
@@ -340,6 +472,22 @@ def test_decoding_and_forward_passes_go_on_beside_each_other(
     sums.slow_s = 0.02
     outcomes(Pipeline(sums, "cpu"), media(folder, range(FILES)))
     assert sums.most_together == 2
+
+
+def test_a_slow_source_is_not_waited_for_until_a_batch_is_full(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = decoding.decode_audio
+
+    def slow(medium: Media, rate: int) -> NDArray[np.float32]:
+        time.sleep(0.1)
+        return decode(medium, rate)
+
+    monkeypatch.setattr(decoding, "decode_audio", slow)
+    monkeypatch.setattr(pipeline, "arms_for", lambda *_, **__: (Arm(1, 60.0, padded=True),))
+    sums = Sums()
+    outcomes(Pipeline(sums, "cpu"), media(folder, [1] * 16), batch_size=16)
+    assert len(sums.batches[0]) < 8
 
 
 def test_two_runs_of_one_engine_at_once(folder: Path) -> None:
@@ -387,6 +535,20 @@ def test_the_fastest_packing_is_found(best: Arm) -> None:
     assert played(costs, 60)[-20:] == [best] * 20
 
 
+def test_one_unlucky_trial_does_not_decide() -> None:
+    packing = Packing((SMALL, LARGE))
+    chosen: list[Arm] = []
+    for _ in range(200):
+        arm = packing.choose(2.0, 16, float("inf"))
+        chosen.append(arm)
+        rows = arm.rows(2.0, 16, float("inf"))
+        # The first time is that of a new shape, and does not count.
+        unlucky = arm is LARGE and chosen.count(LARGE) == 2
+        cost = 0.0011 if arm is SMALL else 0.0012 if unlucky else 0.001
+        packing.note(arm, 2 * RATE, [2.0] * rows, cost * rows * 2.0 * arm.lanes)
+    assert chosen[-50:] == [LARGE] * 50
+
+
 def test_trials_cost_a_slow_model_little() -> None:
     """At most half a second and a twentieth of the work goes to packings that lose."""
     costs = {ALONE: 0.1, SMALL: 0.16, LARGE: 0.2}
@@ -395,6 +557,14 @@ def test_trials_cost_a_slow_model_little() -> None:
     lost = sum((costs[arm] - 0.1) * 2.0 * arm.rows(2.0, 16, float("inf")) for arm in chosen)
     assert chosen[-1] == ALONE
     assert lost <= 0.5 + 0.05 * 400 * 0.2
+
+
+def test_lengths_that_are_not_rounded_are_not_remembered() -> None:
+    packing = Packing((ALONE, SMALL))
+    for samples in range(500, 5000):
+        packing.note(ALONE, samples, [samples / RATE], 0.001)
+        packing.note(SMALL, SMALL.width(samples, RATE), [samples / RATE], 0.001)
+    assert len(packing._shapes) < 60
 
 
 def test_a_batch_has_a_power_of_two_of_rows_within_all_limits() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from speech_fixtures import make_checkpoint
 from transcribing import Watching, predict
-from transformers import Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor
 
 from thanosql_dbapi.assets import RECORDINGS, VOICE_TINY
 from thanosql_dbapi.exceptions import MediaError, MediaReason, NotSupportedError
@@ -190,6 +193,54 @@ def test_int8_layers_are_near_those_they_stand_for(
             expected, found = exact(numbers), rough(numbers)
             assert found.shape == expected.shape
             assert 0 < float((found - expected).std()) < 0.02 * float(expected.std())
+
+
+def test_int8_sums_are_right_on_processors_that_add_in_16_bits() -> None:
+    code = """
+import torch
+from thanosql_dbapi.models import quantised
+linear = torch.nn.Linear(512, 8, bias=False)
+torch.nn.init.ones_(linear.weight)
+layer = quantised.quantised(torch.nn.Sequential(linear))
+with torch.inference_mode():
+    print(float(layer(torch.ones(4, 512)).mean()), quantised._overflows())
+"""
+    for isa in ("AVX2", "DEFAULT"):
+        environment = os.environ | {"ONEDNN_MAX_CPU_ISA": isa}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert float(done.stdout.split()[0]) == pytest.approx(512, rel=1e-4)
+
+
+def test_the_weights_of_a_precision_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    recogniser: CTCRecogniser = load().recogniser
+    made = []
+
+    def slow(precision: str, model: Any) -> Any:
+        time.sleep(0.05)
+        made.append(precision)
+        return model
+
+    monkeypatch.setattr("thanosql_dbapi.models.speech.weights_at", slow)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(recogniser.prepare, ["int8"] * 4))
+    assert made == ["int8"]
+
+
+def test_no_letter_is_quiet_where_no_label_is_blank(voice: CTCModel) -> None:
+    recogniser = voice.recogniser
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(VOICE_TINY)
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(VOICE_TINY)
+    blank = tokenizer.pad_token_id
+    tokenizer.pad_token = None
+    other = CTCRecogniser(recogniser._model, tokenizer, extractor, None, "cpu")
+    changed = np.flatnonzero(other._quiet != recogniser._quiet)
+    assert changed.tolist() == [blank]
 
 
 def test_an_int8_linear_layer_rounds_each_frame_by_itself() -> None:

@@ -34,8 +34,9 @@ from thanosql_dbapi.media.sources import media_of
 from thanosql_dbapi.models import families
 from thanosql_dbapi.models.base import Model, Outcome, Prediction, Verb
 from thanosql_dbapi.models.segments import cut_at_quiet, segments
-from thanosql_dbapi.models.seq2seq import Spoken, WhisperRecogniser
+from thanosql_dbapi.models.seq2seq import WhisperRecogniser
 from thanosql_dbapi.models.whisper import WHISPER
+from thanosql_dbapi.models.writing import Spoken
 from thanosql_dbapi.registry import Version
 
 RATE = 16000
@@ -421,6 +422,17 @@ def test_a_file_without_sound_is_refused(model: Model, tmp_path: Path, level: fl
     (found,) = _predict(model, [tmp_path / "silent.wav"])
     assert isinstance(found, MediaError)
     assert found.reason is MediaReason.SILENT
+
+
+def test_a_model_that_answers_no_number_fails_on_the_file(
+    checkpoint: Path, recordings: list[Path]
+) -> None:
+    model: Any = WHISPER.load(Version("m", 1, checkpoint, {}), "cpu")
+    with torch.no_grad():
+        model._recogniser._loaded.model.encoder.layers[0].fc1.weight.fill_(float("nan"))
+    (found,) = _predict(model, recordings[1:2])
+    assert isinstance(found, MediaError)
+    assert found.reason is MediaReason.MODEL_FAILED
 
 
 def test_a_bad_file_costs_only_itself(model: Model, tmp_path: Path, recordings: list[Path]) -> None:

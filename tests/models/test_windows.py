@@ -46,15 +46,33 @@ def paths_of(whole: NDArray[np.int64], window: int, overlap: int) -> list[Path]:
     ]
 
 
-labels = st.lists(st.integers(0, 9), min_size=1, max_size=400)
+def drawn(frames: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, 10, frames)
+
+
+labels = st.builds(drawn, st.integers(1, 400), st.integers(0, 10_000))
 
 
 @given(labels, st.integers(30, 60), st.integers(4, 25))
-def test_windows_that_agree_are_the_whole(ids: list[int], window: int, overlap: int) -> None:
-    whole = np.array(ids)
+def test_windows_that_agree_are_the_whole(
+    whole: NDArray[np.int64], window: int, overlap: int
+) -> None:
     stitched = stitch(paths_of(whole, window, overlap), QUIET)
     np.testing.assert_array_equal(stitched.ids, whole)
     assert len(stitched.log_probs) == len(whole)
+
+
+@given(labels, st.lists(st.booleans(), min_size=40, max_size=40), st.integers(6, 20))
+def test_windows_of_which_some_were_split_are_the_whole(
+    whole: NDArray[np.int64], split: list[bool], part: int
+) -> None:
+    """The parts of one that did not fit into memory may lie within its neighbour."""
+    paths = []
+    for is_split, path in zip(split, paths_of(whole, 30, 12), strict=False):
+        parts = paths_of(path.ids, part if is_split else 30, part // 4)
+        paths += [Path(each.ids, each.log_probs, path.first + each.first) for each in parts]
+    stitched = stitch(sorted(paths, key=lambda path: path.first), QUIET)
+    np.testing.assert_array_equal(stitched.ids, whole)
 
 
 def text(ids: NDArray[np.int64]) -> str:

@@ -72,7 +72,9 @@ def training_rows(
     for number, row in enumerate(rows, 1):
         medium, said = row
         if not isinstance(medium, str | bytes):
-            raise DataError(f"row {number}: the column '{audio}' is {medium!r}, no path and no BLOB")
+            raise DataError(
+                f"row {number}: the column '{audio}' is {medium!r}, no path and no BLOB"
+            )
         if not isinstance(said, str):
             raise DataError(f"row {number}: the column '{text}' is {said!r}, not a text")
     return [(medium, said) for medium, said in rows]

@@ -59,7 +59,8 @@ class Prediction:
     """What a model says of one input.
 
     `score` is the model's own probability, from 0 to 1, of what it says; `seconds` is how long the
-    medium lasts. `words` and `chunks` are None where the model cannot tell them.
+    medium lasts. `words` and `chunks` are None where the model cannot tell them. `repeatable` is
+    False where a lack of memory had a part in it: another run may say it otherwise.
     """
 
     text: str
@@ -67,6 +68,7 @@ class Prediction:
     seconds: float | None = None
     words: tuple[Timed, ...] | None = None
     chunks: tuple[Timed, ...] | None = None
+    repeatable: bool = True
 
 
 #: What comes of one input: a prediction, or why there is none.

@@ -11,20 +11,19 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import MediaError, MediaReason
+from ..exceptions import Error, MediaError, MediaReason
 from ..media.audio import decode_audio, probe_audio, stream_audio
 from .windows import Window
 
 if TYPE_CHECKING:
     from ..media.sources import Media
-    from .pipeline import Recogniser
+    from .recogniser import Recogniser
 
 #: A longer file than this is refused by its header, in seconds.
 LONGEST_S: Final = 24 * 3600.0
@@ -32,13 +31,16 @@ LONGEST_S: Final = 24 * 3600.0
 #: Long files are decoded by so many seconds at a time.
 _BLOCK_S: Final = 10.0
 
+#: Seconds between two looks at whether the program has ended, while there is no room.
+_LOOK_S: Final = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """The seconds that an input's header tells, or why the input cannot be used."""
 
     index: int
-    seconds: float | None
+    seconds: float
     error: MediaError | None = None
 
 
@@ -47,15 +49,28 @@ def read_header(index: int, media: Media) -> Header:
     try:
         seconds = probe_audio(media).duration_s
     except MediaError as refused:
-        return Header(index, None, refused)
+        return Header(index, 0.0, refused)
+    except Error:
+        raise  # that no audio can be read at all here
+    except Exception as failure:  # noqa: BLE001
+        return Header(index, 0.0, _broken(failure))
     if seconds > LONGEST_S:
         hours = seconds / 3600
         longest = LONGEST_S / 3600
         error = MediaError(
             f"too long: {hours:.1f} hours, and {longest:.0f} is the most", MediaReason.TOO_LONG
         )
-        return Header(index, None, error)
+        return Header(index, 0.0, error)
     return Header(index, seconds)
+
+
+def _broken(failure: Exception) -> MediaError:
+    error = MediaError(
+        f"it cannot be decoded: {str(failure) or type(failure).__name__}",
+        MediaReason.DECODING_FAILED,
+    )
+    error.__cause__ = failure
+    return error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,9 +122,9 @@ class Decoder:
         self.ready: list[Ready] = []
         self.decoded: list[Decoded] = []
         self.busy_s = 0.0
-        self._threads = ThreadPoolExecutor(max(1, self._working), "thanosql-decode")
-        for _ in range(self._working):
-            self._threads.submit(self._work)
+        # No pool's: Python would wait for them before it tells that the program has ended.
+        for number in range(self._working):
+            threading.Thread(target=self._work, name=f"thanosql-decode_{number}").start()
 
     @property
     def stalled(self) -> bool:
@@ -141,7 +156,6 @@ class Decoder:
         """Let the threads end after what they are at; nothing waits for them."""
         self._stopped = True
         self._changed.notify_all()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:
         try:
@@ -156,7 +170,7 @@ class Decoder:
                 self._working -= 1
                 self._changed.notify_all()
 
-    def _decode(self, index: int, seconds: float | None) -> None:
+    def _decode(self, index: int, seconds: float) -> None:
         audio = _Heard()
         windows = 0
         error = None
@@ -171,16 +185,15 @@ class Decoder:
             error = refused
         except Exception as failure:  # noqa: BLE001
             # Whatever a library raises on one file is that file's, and no other's.
-            error = MediaError(f"it cannot be decoded: {failure}", MediaReason.DECODING_FAILED)
-            error.__cause__ = failure
+            error = _broken(failure)
         lasts = audio.samples / self._recogniser.sampling_rate
         with self._changed:
             self.decoded.append(Decoded(index, windows, lasts, error))
             self._changed.notify_all()
 
-    def _blocks(self, media: Media, seconds: float | None) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, media: Media, seconds: float) -> Iterator[NDArray[np.float32]]:
         rate = self._recogniser.sampling_rate
-        if seconds is not None and seconds <= self._recogniser.window_s:
+        if seconds <= self._recogniser.window_s:
             yield decode_audio(media, rate)
         else:
             yield from stream_audio(media, rate, _BLOCK_S)
@@ -208,7 +221,9 @@ class Decoder:
             if not self._has_room(ready):
                 self._waiting += 1
                 self._changed.notify_all()  # once: a notice for each look would wake all forever
-                self._changed.wait_for(lambda: self._has_room(ready))
+                while not self._changed.wait_for(lambda: self._has_room(ready), _LOOK_S):
+                    # Python waits for its threads when it ends, and nobody may have closed the run.
+                    self._stopped = self._stopped or not threading.main_thread().is_alive()
                 self._waiting -= 1
             if self._stopped:
                 return False

@@ -26,6 +26,10 @@ _TRIAL_SHARE: Final = 0.05
 #: An arm that takes so many times as long as the best is not tried at other lengths.
 _HOPELESS: Final = 1.4
 
+#: So near to the best a sample may be chance: an arm is tried so many times before it has lost.
+_CLOSE: Final = 1.15
+_SURE: Final = 3
+
 #: Samples of an arm after which its estimate moves by a tenth with each further one.
 _STEADY: Final = 10
 
@@ -66,15 +70,15 @@ def arms_for(kind: str, cores: int, *, fixed: bool) -> tuple[Arm, ...]:
 
     On a CPU several passes side by side, of a thread each, beat one pass of all threads: small
     operations do not gain from threads, and no thread waits for another. `fixed` asks for the one
-    arm whose batches depend on nothing but the window in them.
+    arm whose batches depend on nothing but the window in them: each has a thread to itself.
     """
     if kind != "cpu":
         alone = Arm(2, 0, padded=False)
         return (alone,) if fixed else (*(Arm(2, s, padded=True) for s in (128, 32, 512, 2048)),)
+    if fixed:
+        return (Arm(cores, 0, padded=False),)
     lanes = min(cores, 8)
     alone = Arm(lanes, 0, padded=False)
-    if fixed:
-        return (alone,)
     batches = [Arm(lanes, seconds, padded=True) for seconds in (30, 10, 0)]
     # Where there are more cores, fewer and wider passes may keep more of the weights in its cache.
     wide = [Arm(lanes // 4, 0, padded=False), Arm(lanes // 4, 30, padded=True)]
@@ -107,12 +111,18 @@ class Packing:
             known = self._costs[octave, best]
             if not known.count:
                 return best
-            for arm in self.arms:
-                rows = arm.rows(width_s, most_rows, most_s)
-                if arm.padded and arm.seconds and rows == 1:
-                    continue  # nothing to learn: another arm does the same
-                if self._is_promising(arm, octave) and self._affords(known, rows * width_s):
-                    return arm
+            for wanted in (self._is_promising, self._is_close):
+                waits = False
+                for arm in self.arms:
+                    rows = arm.rows(width_s, most_rows, most_s)
+                    if arm.padded and arm.seconds and rows == 1:
+                        continue  # nothing to learn: another arm does the same
+                    if wanted(arm, octave):
+                        if self._affords(known, rows * width_s):
+                            return arm
+                        waits = True
+                if waits:  # second trials are not to spend what the first ones need
+                    break
             return best
 
     def _best(self, octave: int) -> Arm:
@@ -133,6 +143,11 @@ class Packing:
                 return self._costs[near, arm].mean < _HOPELESS * best
         return True
 
+    def _is_close(self, arm: Arm, octave: int) -> bool:
+        """Return whether an arm is worth another trial: tried here seldom, and not far behind."""
+        known, best = self._costs[octave, arm], self._costs[octave, self._best(octave)]
+        return 0 < known.count < _SURE and known.mean < _CLOSE * best.mean
+
     def _affords(self, best: _Cost, audio_s: float) -> bool:
         # An arm is supposed to take twice as long as the best one, at worst.
         risk = best.mean * audio_s
@@ -141,6 +156,13 @@ class Packing:
     def lanes_for(self, arm: Arm, parallel: int) -> int:
         """Return how many lanes to use where there is work for `parallel` of them alone."""
         return arm.lanes if self._fixed else min(arm.lanes, parallel)
+
+    def threads_for(self, lanes: int, cores: int) -> int:
+        """Return how many threads a pass has beside others in so many lanes.
+
+        Where batches are fixed it is one, as sums over several are rounded otherwise.
+        """
+        return 1 if self._fixed else max(1, cores // lanes)
 
     def note(self, arm: Arm, width: int, lengths_s: Sequence[float], took_s: float) -> None:
         """Learn from a batch padded to `width`, that took `took_s` in one of the arm's lanes."""
@@ -152,15 +174,10 @@ class Packing:
             if best.count:
                 self._lost += max(0.0, cost - best.mean) * sum(lengths_s)
             shape = (arm, len(lengths_s), width)
-            new = arm.padded and shape not in self._shapes
-            self._shapes.add(shape)
-            if not new:
+            if not arm.padded or shape in self._shapes:
                 self._costs[octave, arm].add(cost)
-
-    def summary(self) -> dict[tuple[int, Arm], float]:
-        """Return seconds of work for a second of audio, by octave of lengths and arm."""
-        with self._lock:
-            return {key: cost.mean for key, cost in self._costs.items() if cost.count}
+            else:  # its first time is not what it costs
+                self._shapes.add(shape)
 
 
 class _Cost:

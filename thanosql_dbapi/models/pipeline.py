@@ -1,9 +1,9 @@
 """The engine that transcribes: it decodes ahead, packs windows into batches and runs them.
 
-What differs between kinds of models is a `Recogniser`; `models.speech` has the one of CTC models.
-A run decodes in threads, at most some seconds of audio ahead, while forward passes run in lanes
-beside each other; each file is told as soon as it is done, in any order. How much goes into a
-batch is `models.packing`'s to learn, and what fits into memory `models.memory`'s. Neither changes
+What differs between kinds of models is a `models.recogniser`; `models.speech` has the one of CTC
+models. A run decodes in threads, at most some seconds of audio ahead, while forward passes run in
+lanes beside each other; each file is told as soon as it is done, in any order. How much goes into
+a batch is `models.packing`'s to learn, and what fits into memory `models.memory`'s. Neither changes
 what is predicted: a recogniser gives a window the same piece in any batch.
 
 It knows no text, no file format and no SQL.
@@ -11,20 +11,19 @@ It knows no text, no file format and no SQL.
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..exceptions import MediaError, MediaReason
+from . import threads
 from .decoding import Decoded, Decoder, Header, Ready, read_header
 from .memory import Budget, is_out_of_memory
 from .packing import Arm, Packing, arms_for
@@ -32,7 +31,8 @@ from .windows import Window
 
 if TYPE_CHECKING:
     from ..media.sources import Media
-    from .base import Outcome, Prediction, Watch
+    from .base import Outcome, Watch
+    from .recogniser import Recogniser
 
 #: Threads that decode, and that read headers.
 _DECODERS: Final = 2
@@ -40,66 +40,9 @@ _DECODERS: Final = 2
 #: Seconds of audio that may wait decoded, on a CPU and elsewhere: as many as fill the batches.
 _ROOM_S: Final = {True: 240.0, False: 4096.0}
 
-#: Seconds between two looks at whether the run was stopped, while nothing happens.
+#: Seconds between two looks at whether the run was stopped, while nothing happens; and that the
+#: lanes stay idle before they take a batch that is not full.
 _PATIENCE_S: Final = 0.1
-
-
-class Recogniser(Protocol):
-    """What the engine asks of a kind of models.
-
-    All of it may be called from several threads at once, and gives a window the same whatever
-    other windows stand beside it, and in whatever order.
-    """
-
-    @property
-    def sampling_rate(self) -> int:
-        """The rate that waveforms are decoded to, in hertz."""
-
-    @property
-    def window_s(self) -> float:
-        """The longest window, in seconds: longer files are decoded block by block."""
-
-    @property
-    def shortest(self) -> int:
-        """The fewest samples that anything can be heard in."""
-
-    def prepare(self, precision: str) -> None:
-        """Make what a precision needs, once: weights of another type, say."""
-
-    def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
-        """Yield the windows of a file, normalised and ready for `forward`.
-
-        `blocks` are its waveform in order, each (samples,); they may be fewer samples than
-        `shortest`, or all the same, and are then refused afterwards.
-        """
-
-    def width(self, window: Window) -> int:
-        """Return the samples that a window takes up in a batch, before any padding."""
-
-    def split(self, window: Window) -> Sequence[Window]:
-        """Return a window as several smaller ones; none where it cannot be split."""
-
-    def forward(
-        self, windows: Sequence[Window], width: int, precision: str, options: Mapping[str, Any], /
-    ) -> Sequence[Any]:
-        """Return a piece for each window: one pass over rows padded to `width` samples.
-
-        Pieces lie in the machine's memory, and are small: they wait there for their file's end.
-
-        Raises:
-            torch.OutOfMemoryError: the batch is too large.
-        """
-
-    def join(
-        self, pieces: Sequence[tuple[Window, Any]], seconds: float, options: Mapping[str, Any], /
-    ) -> Prediction:
-        """Return what the pieces of a file say, ordered by their windows' first samples.
-
-        The windows' features are gone by then.
-
-        Raises:
-            MediaError: they say nothing that can be used.
-        """
 
 
 class Pipeline:
@@ -108,7 +51,7 @@ class Pipeline:
     def __init__(self, recogniser: Recogniser, device: str) -> None:
         self._recogniser = recogniser
         self._kind = torch.device(device).type
-        self._cores = _cores()
+        self._cores = threads.available()
         self._lock = threading.Lock()
         self._packings: dict[str, Packing] = {}
         self._budgets: dict[str, Budget] = {}
@@ -134,12 +77,12 @@ class Pipeline:
         for header in _read_headers(inputs, watch):
             if header.error is not None:
                 watch.advance(1, 0.0)
-                yield header.index, header.error
+                yield header.index, _without_frames(header.error)
             else:
                 headers.append(header)
         if not headers:
             return
-        with self._restored_threads():
+        with threads.restored if self._kind == "cpu" else nullcontext():
             run = _Run(
                 self._recogniser,
                 self._packing(precision, fixed=fixed),
@@ -170,38 +113,43 @@ class Pipeline:
                 self._lanes = ThreadPoolExecutor(max(self._cores, 2), "thanosql-forward")
             return self._lanes
 
-    @contextmanager
-    def _restored_threads(self) -> Iterator[None]:
-        """Give torch's number of threads back: what a lane sets is every new thread's default."""
-        try:
-            yield
-        finally:
-            if self._kind == "cpu":
-                torch.set_num_threads(self._cores)
 
-
-@functools.cache
-def _cores() -> int:
-    """Return the threads that torch may use: asked once, before any lane sets its own."""
-    return torch.get_num_threads()
+def _without_frames(error: MediaError) -> MediaError:
+    """Return an error that holds no frames, and so no waveforms: a run may keep many of them."""
+    links: list[BaseException] = [error]
+    while links:
+        link = links.pop()
+        link.__traceback__ = None
+        links += [each for each in (link.__cause__, link.__context__) if each is not None]
+    return error
 
 
 def _read_headers(inputs: Sequence[Media], watch: Watch) -> Iterator[Header]:
-    started = time.perf_counter()
     with ThreadPoolExecutor(_DECODERS, "thanosql-probe") as readers:
         futures = [readers.submit(read_header, *each) for each in enumerate(inputs)]
         try:
             for future in futures:
                 watch.check()
-                yield future.result()
+                started = time.perf_counter()
+                header = future.result()
+                watch.spend("decode", time.perf_counter() - started)
+                yield header
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
-    watch.spend("decode", time.perf_counter() - started)
 
 
 def _longest(header: Header) -> tuple[float, int]:
     """Sort the longest first: so a lack of memory shows at once, and lanes end together."""
-    return -(header.seconds or 0.0), header.index
+    return -header.seconds, header.index
+
+
+def _failed(failure: Exception) -> MediaError:
+    error = MediaError(
+        f"the model failed on it: {str(failure) or type(failure).__name__}",
+        MediaReason.MODEL_FAILED,
+    )
+    error.__cause__ = failure
+    return error
 
 
 _NOTHING: Final = np.empty(0, dtype=np.float32)
@@ -214,10 +162,11 @@ _APART: Final = Arm(1, 0, padded=False)
 class _File:
     """An input under way: its pieces, and once it is decoded how many there will be.
 
-    A short one has one window.
+    A short one has one window. Of one that was split, a model heard less at once than it would have.
     """
 
     short: bool
+    split: bool = False
     pieces: list[tuple[Window, Any]] = field(default_factory=list)
     windows: int = 0
     decoded: Decoded | None = None
@@ -278,6 +227,8 @@ class _Run:
         self._done: list[int] = []
         self._decode_s = 0.0
         self._flying: dict[Future[_Passed], _Batch] = {}
+        #: When a pass was last under way.
+        self._busy_at = time.perf_counter()
         #: Windows that go alone, with no other pass beside them: they once did not fit.
         self._apart: list[Ready] = []
 
@@ -286,10 +237,7 @@ class _Run:
     ) -> Generator[tuple[int, Outcome]]:
         """Yield each input's index and outcome; `headers` are in the order of the work."""
         window_s = self._recogniser.window_s
-        self._files = {
-            header.index: _File(header.seconds is not None and header.seconds <= window_s)
-            for header in headers
-        }
+        self._files = {header.index: _File(header.seconds <= window_s) for header in headers}
         decoder = Decoder(
             self._recogniser,
             inputs,
@@ -333,17 +281,22 @@ class _Run:
     def _joined(self, file: _File, decoded: Decoded) -> Outcome:
         error = decoded.error or file.error
         if error is not None:
-            return error
+            return _without_frames(error)
         pieces = sorted(file.pieces, key=lambda piece: piece[0].first)
         try:
-            return self._recogniser.join(pieces, decoded.seconds, self._options)
+            joined = self._recogniser.join(pieces, decoded.seconds, self._options)
+            return replace(joined, repeatable=False) if file.split else joined
         except MediaError as refused:
-            return refused
+            return _without_frames(refused)
+        except Exception as failure:  # noqa: BLE001
+            return _without_frames(_failed(failure))
 
     def _collect(self, decoder: Decoder) -> None:
         """Take in what the decoders and the lanes have done."""
         self._watch.spend("decode", decoder.busy_s - self._decode_s)
         self._decode_s = decoder.busy_s
+        if self._flying:
+            self._busy_at = time.perf_counter()
         for decoded in decoder.decoded:
             file = self._files[decoded.index]
             file.decoded = decoded
@@ -374,7 +327,7 @@ class _Run:
         elif len(batch.windows) > 1:
             self._apart += batch.windows  # to find out which of them it is
         else:
-            self._fail(batch.windows[0], f"the model failed on it: {error}", error, decoder)
+            self._fail(batch.windows[0], _failed(error), decoder)
 
     def _learn(self, batch: _Batch, passed: _Passed) -> None:
         rate = self._recogniser.sampling_rate
@@ -395,11 +348,10 @@ class _Run:
             file.pieces.append((place, piece))
             self._note_done(ready.index)
 
-    def _fail(self, ready: Ready, message: str, cause: Exception, decoder: Decoder) -> None:
+    def _fail(self, ready: Ready, error: MediaError, decoder: Decoder) -> None:
         file = self._files.get(ready.index)
         if file is not None:
-            file.error = MediaError(message, MediaReason.MODEL_FAILED)
-            file.error.__cause__ = cause
+            file.error = error
         self._keep(ready, None, decoder)
 
     def _make_do(self, batch: _Batch, decoder: Decoder, error: Exception) -> None:
@@ -419,9 +371,12 @@ class _Run:
         file = self._files.get(ready.index)
         if not parts or file is None:
             message = f"{ready.width / rate:.1f} s of it do not fit into memory"
-            self._fail(ready, message, error, decoder)
+            failed = MediaError(message, MediaReason.MODEL_FAILED)
+            failed.__cause__ = error
+            self._fail(ready, failed, decoder)
             return
         file.windows += len(parts) - 1
+        file.split = True
         smaller = [Ready(ready.index, part, self._recogniser.width(part)) for part in parts]
         decoder.release(ready.width - sum(part.width for part in smaller))
         self._apart += smaller
@@ -451,10 +406,14 @@ class _Run:
         if len(self._flying) >= min([lanes, *(batch.lanes for batch in self._flying.values())]):
             return None
         rows = arm.rows(widest / rate, *limits)
-        if len(decoder.ready) < rows and not decoder.stalled:
+        if len(decoder.ready) < rows and not (decoder.stalled or self._idles()):
             return None
         taken = decoder.take(arm.rows(widest / rate, min(rows, len(decoder.ready)), limits[1]))
         return _Batch(tuple(taken), arm, arm.width(widest, rate), lanes)
+
+    def _idles(self) -> bool:
+        """Return whether decoding is so slow that waiting for a whole batch gains nothing."""
+        return not self._flying and time.perf_counter() - self._busy_at > _PATIENCE_S
 
     def _parallel(self, most: int) -> int:
         """Return how many passes could run side by side at most, as few files are left."""
@@ -473,9 +432,9 @@ class _Run:
 
     def _forward(self, batch: _Batch) -> _Passed:
         if self._cores is not None:
-            threads = max(1, self._cores // batch.lanes)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
+            wanted = self._packing.threads_for(batch.lanes, self._cores)
+            if torch.get_num_threads() != wanted:
+                torch.set_num_threads(wanted)
         # On a CPU what other programs take meanwhile should not count: a thread's own time.
         clock = time.perf_counter if self._cores is None else time.thread_time
         started, began = time.perf_counter(), clock()

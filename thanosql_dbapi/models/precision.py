@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ..exceptions import MediaError, MediaReason
 from .quantised import quantised
 
 Module = TypeVar("Module", bound=torch.nn.Module)
@@ -20,6 +24,19 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 def weights_at(precision: str, model: Module) -> Module:
     """Return a copy of a model, in float32 itself, at precision `half` or `int8`."""
     return copy.deepcopy(model).half() if precision == "half" else quantised(model)
+
+
+def require_numbers(log_probs: Sequence[float] | NDArray[np.float32]) -> None:
+    """Refuse what a model says of a file where its log-probabilities are no numbers.
+
+    Raises:
+        MediaError: one of them is not finite.
+    """
+    if not np.isfinite(log_probs).all():
+        raise MediaError(
+            "the model's answer is no number: its weights overflow on it, or are broken",
+            MediaReason.MODEL_FAILED,
+        )
 
 
 class ExactFloat32:

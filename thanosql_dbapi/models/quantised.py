@@ -10,14 +10,16 @@ rest stays in float32. This module knows torch alone.
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any, Final, TypeVar
 
 import torch
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
-#: Numbers are from -127 to 127.
+#: Numbers are from -127 to 127; weights from -63 to 63 where the processor's sums overflow.
 _LEVELS: Final = 127
+_LOW_LEVELS: Final = 63
 
 #: Layers that stay in float32: small, at both ends of the model, and what errs there errs most.
 _EXACT: Final = frozenset({"feature_projection", "lm_head"})
@@ -105,17 +107,15 @@ class _Weight:
     def __init__(self, weight: torch.Tensor) -> None:
         """`weight` is (outputs, inputs)."""
         weight = weight.detach().float()
-        scales = _scales(weight.abs().amax(dim=1, keepdim=True))
+        levels = _LOW_LEVELS if _overflows() else _LEVELS
+        scales = _scales(weight.abs().amax(dim=1, keepdim=True), levels)
         self._numbers = _rounded(weight, scales).contiguous()
         self._scales = scales[:, 0].contiguous()
         self._points = torch.zeros(len(weight), dtype=torch.int32)
-        self._packed = self._pack() if _has_onednn() else None
-
-    def _pack(self) -> Any:
-        ops: Any = torch.ops.onednn
-        packed = ops.qlinear_prepack(self._numbers, None)
-        del self._numbers
-        return packed
+        self._packed = None
+        if _has_onednn():
+            self._packed = _packed(self._numbers)
+            del self._numbers
 
     def multiply(
         self, frames: torch.Tensor, scale: float, bias: torch.Tensor | None
@@ -124,21 +124,52 @@ class _Weight:
         if self._packed is None:
             products = torch._int_mm(frames, self._numbers.t()) * (self._scales * scale)  # noqa: SLF001
             return products if bias is None else products + bias
-        # One call does it all, and with AMX where there is: 9 times as fast as float32.
-        ops: Any = torch.ops.onednn
-        result: torch.Tensor = ops.qlinear_pointwise(
-            frames, scale, 0, self._packed, self._scales, self._points, bias,
-            1.0, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
-        return result
+        return _product(frames, scale, self._packed, self._scales, self._points, bias)
 
 
 def _has_onednn() -> bool:
     return hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-def _scales(largest: torch.Tensor) -> torch.Tensor:
-    return (largest / _LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
+def _packed(numbers: torch.Tensor) -> Any:
+    ops: Any = torch.ops.onednn
+    return ops.qlinear_prepack(numbers, None)
+
+
+def _product(
+    frames: torch.Tensor,
+    scale: float,
+    packed: Any,
+    scales: torch.Tensor,
+    points: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    # One call does it all, and with AMX where there is: 9 times as fast as float32.
+    ops: Any = torch.ops.onednn
+    result: torch.Tensor = ops.qlinear_pointwise(
+        frames, scale, 0, packed, scales, points, bias, 1.0, 0, torch.float32, "none", [], "",
+    )  # fmt: skip
+    return result
+
+
+@functools.cache
+def _overflows() -> bool:
+    """Return whether sums of the largest products come out too small.
+
+    Processors with AVX2 but no VNNI add two products in 16 bits, the inputs counted from 0 to 255:
+    no more than 63 as a weight keeps them within. Asked of the library itself, as it may use less
+    than the processor has.
+    """
+    if not _has_onednn():
+        return False
+    largest = torch.full((64, 64), _LEVELS, dtype=torch.int8)
+    points = torch.zeros(64, dtype=torch.int32)
+    found = _product(largest, 1.0, _packed(largest), torch.ones(64), points, None)
+    return bool((found != 64 * _LEVELS**2).any())
+
+
+def _scales(largest: torch.Tensor, levels: int = _LEVELS) -> torch.Tensor:
+    return (largest / levels).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _rounded(numbers: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:

@@ -4,20 +4,16 @@ Model and method: Radford et al., "Robust Speech Recognition via Large-Scale Wea
 2022. Decoding is greedy and with time tokens, by transformers' `generate`. Each window is decoded
 by itself, in 30 s of features: neither what stands beside it in a batch nor what was said before
 it has a part in it, but for the language, which is heard once for each file.
-
-Scores. A token's probability is what the decoder gives it among the tokens that it may write. A
-score is the geometric mean of the probabilities of the tokens in question, without those of time:
-a word's, a chunk's, a file's. A file without text has that of all its tokens, the end's too.
+What comes out becomes a prediction in `models.writing`.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,62 +31,19 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import (
     LANGUAGES,
     TO_LANGUAGE_CODE,
-    _combine_tokens_into_words,
 )
 
 from ..exceptions import MediaError, MediaReason, NotSupportedError, OptionError, nearest
-from .base import Prediction, Timed
 from .pipeline import Pipeline
 from .precision import ExactFloat32, weights_at
 from .segments import FRAMES_PER_POSITION, POSITION_S, cut_at_quiet, is_soundless, segments
 from .token_times import AlignmentHeads, token_ends
-from .windows import Window
+from .writing import Opening, Said, Spoken, Writer, Written
 
 if TYPE_CHECKING:
     from ..media.sources import Media
-    from .base import Outcome, Watch
-
-
-@dataclass(slots=True)
-class Opening:
-    """The first sounding window of a file: the language of all of the file is heard in it."""
-
-    features: NDArray[np.float32]
-    language: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spoken(Window):
-    """A window of speech; its `features` are log-mel of (bins, frames), always 30 s of them.
-
-    `frames` of them are the file's own.
-    """
-
-    frames: int
-    opening: Opening
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A stretch of what a model wrote: its text tokens, in seconds from the window's start.
-
-    `log_probs` are by token. `times` are the start of the first token and the ends of all; None
-    where they were not asked for.
-    """
-
-    tokens: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    start_s: float
-    end_s: float
-    times: tuple[float, ...] | None
-
-
-@dataclass(slots=True)
-class Written:
-    """What a model wrote of one window; `emitted` are the log-probabilities of all tokens."""
-
-    said: list[Said] = field(default_factory=list)
-    emitted: list[float] = field(default_factory=list)
+    from .base import Outcome, Prediction, Watch
+    from .windows import Window
 
 
 class WhisperRecogniser:
@@ -107,7 +60,7 @@ class WhisperRecogniser:
         #: By precision; where words are timed, models with the same weights that show attention.
         self._models: dict[str, WhisperForConditionalGeneration] = {}
         self._watched: dict[str, WhisperForConditionalGeneration] = {}
-        self._tokenizer = tokenizer
+        self._writer = Writer(tokenizer, int(extractor.sampling_rate))
         self._extractor = extractor
         self._device = torch.device(device)
         # Any: what it holds beyond the general settings is Whisper's own.
@@ -211,7 +164,7 @@ class WhisperRecogniser:
         precision: str,
         options: Mapping[str, Any],
     ) -> Sequence[Written]:
-        """Write down windows that go through the model together; see `pipeline.Recogniser`."""
+        """Write down windows that go through the model together; see `recogniser.Recogniser`."""
         with self._exact if precision == "full" else nullcontext():
             model = self._timed(precision) if options.get("words") else self._models[precision]
             return self._written(model, windows, options)
@@ -356,64 +309,21 @@ class WhisperRecogniser:
         seconds: float,
         options: Mapping[str, Any],
     ) -> Prediction:
-        """Return what the windows of a file say; see `pipeline.Recogniser`.
+        """Return what the windows of a file say; see `models.recogniser.Recogniser`.
 
         Raises:
-            MediaError: none of its windows holds any sound.
+            MediaError: none of its windows holds any sound, or the model's answer is no number.
         """
         if not pieces:
             raise MediaError("silent: nothing in it is loud enough to hear", MediaReason.SILENT)
-        chunks: list[Timed] = []
-        words: list[Timed] = []
-        for window, written in pieces:
-            start_s = window.first / self.sampling_rate
-            end_s = min(start_s + window.samples / self.sampling_rate, seconds)
-            for said in written.said:
-                chunks += self._chunk(said, start_s, end_s)
-                if options.get("words"):
-                    words += self._words(said, self._spoken(window, options), start_s, end_s)
-        texts = [[token for said in each.said for token in said.tokens] for _, each in pieces]
-        said_log_probs = [p for _, each in pieces for said in each.said for p in said.log_probs]
-        emitted = [p for _, each in pieces for p in each.emitted]
-        return Prediction(
-            "".join(self._text(tokens) for tokens in texts).strip(),
-            _mean_probability(said_log_probs or emitted),
-            seconds,
-            tuple(words) if options.get("words") else None,
-            tuple(chunks),
-        )
+        language = self._spoken(pieces[0][0], options) if options.get("words") else None
+        return self._writer.prediction(pieces, seconds, language)
 
     def _spoken(self, window: Spoken, options: Mapping[str, Any]) -> str:
         """Return the language of the text: what is spoken, or what it is translated to."""
         if options["task"] == "translate":
             return "en"
         return self._language(options["language"]) or window.opening.language or "en"
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
-
-    def _chunk(self, said: Said, start_s: float, end_s: float) -> list[Timed]:
-        """Return a stretch of a window from `start_s` to `end_s` as a chunk, if it has any text."""
-        text = self._text(said.tokens).strip()
-        start = min(_rounded(start_s + said.start_s), end_s)
-        end = min(max(_rounded(start_s + said.end_s), start), end_s)
-        return [Timed(text, start, end, _mean_probability(said.log_probs))] if text else []
-
-    def _words(self, said: Said, language: str, start_s: float, end_s: float) -> list[Timed]:
-        """Return the words of a stretch whose tokens are timed, with their punctuation."""
-        assert said.times is not None
-        name = LANGUAGES.get(language, "english")
-        texts, _, places = _combine_tokens_into_words(self._tokenizer, list(said.tokens), name)
-        return [
-            Timed(
-                text.strip(),
-                min(_rounded(start_s + said.times[at[0]]), end_s),
-                min(_rounded(start_s + said.times[at[-1] + 1]), end_s),
-                _mean_probability([said.log_probs[i] for i in at]),
-            )
-            for text, at in zip(texts, places, strict=True)
-            if text.strip()
-        ]
 
 
 class WhisperModel:
@@ -509,13 +419,3 @@ def _greedy(given: GenerationConfig | None) -> Any:
         condition_on_prev_tokens=False,
     )
     return settings
-
-
-def _rounded(seconds: float) -> float:
-    """Return seconds to a tenth of a millisecond."""
-    return round(seconds, 4)
-
-
-def _mean_probability(log_probs: Sequence[float]) -> float:
-    """Return the geometric mean of probabilities, from 0 to 1."""
-    return math.exp(min(sum(log_probs) / len(log_probs), 0.0))

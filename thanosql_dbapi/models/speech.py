@@ -7,6 +7,7 @@ knows no SQL.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-from ..exceptions import MediaError, MediaReason
+from ..exceptions import MediaError
 from ..media.audio import decode_audio
 from .alignment import alphabet_of, seconds_per_frame, transcript
 from .base import InputError, Outcome, Prediction, Watch
 from .frames import frames_of, samples_for
 from .logits import logits_of, pad
 from .pipeline import Pipeline
-from .precision import ExactFloat32, weights_at
+from .precision import ExactFloat32, require_numbers, weights_at
 from .speech_options import resolve_precision
 from .windows import Path, Window, cut, stitch
 
@@ -78,7 +79,7 @@ class CTCModel:
 
 
 class CTCRecogniser:
-    """What a CTC model does with windows; see `models.pipeline.Recogniser`."""
+    """What a CTC model does with windows; see `models.recogniser.Recogniser`."""
 
     def __init__(
         self,
@@ -92,12 +93,13 @@ class CTCRecogniser:
         self._model.to(torch.device(device))
         self._on_gpu = torch.device(device).type == "cuda"
         self._models = {"full": self._model}
+        self._preparing = threading.Lock()
         self._contexts = {"full": ExactFloat32(device)}
         self._normalise = bool(extractor.do_normalize)
         self._alphabet = alphabet_of(tokenizer, model.lm_head.out_features, text_case)
-        quiet = self._alphabet.spaces.copy()
-        quiet[self._alphabet.blank] = True
-        self._quiet = quiet
+        self._quiet = self._alphabet.spaces | (
+            np.arange(model.lm_head.out_features) == self._alphabet.blank
+        )
         self.sampling_rate: int = extractor.sampling_rate
         self.shortest = samples_for(model, 1)
         #: Samples from one frame to the next: windows start at multiples of it.
@@ -114,12 +116,13 @@ class CTCRecogniser:
         return max(1, int(seconds * self.sampling_rate) // self._hop) * self._hop
 
     def prepare(self, precision: str) -> None:
-        """Make the weights of a precision, once; see `models.pipeline.Recogniser`."""
-        if precision not in self._models:
-            self._models[precision] = weights_at(precision, self._model)
+        """Make the weights of a precision, once; see `models.recogniser.Recogniser`."""
+        with self._preparing:
+            if precision not in self._models:
+                self._models[precision] = weights_at(precision, self._model)
 
     def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
-        """Yield the windows of a file; see `models.pipeline.Recogniser`."""
+        """Yield the windows of a file; see `models.recogniser.Recogniser`."""
         window, overlap = self._samples(WINDOW_S), self._samples(OVERLAP_S)
         for first, waveform in cut(blocks, window, overlap):
             if len(waveform) >= self.shortest:
@@ -130,9 +133,8 @@ class CTCRecogniser:
         if not self._normalise:
             return waveform
         # Its own call pads, copies and checks in Python, and takes longer than the arithmetic.
-        normalised: NDArray[np.float32] = (waveform - waveform.mean()) / np.sqrt(
-            waveform.var() + 1e-7
-        )
+        centred = waveform - waveform.mean()
+        normalised: NDArray[np.float32] = centred / np.sqrt(np.square(centred).mean() + 1e-7)
         return normalised
 
     def width(self, window: Window) -> int:
@@ -171,7 +173,7 @@ class CTCRecogniser:
     def forward(
         self, windows: Sequence[Window], width: int, precision: str, _options: Mapping[str, Any]
     ) -> Sequence[Path]:
-        """Return each window's path; see `models.pipeline.Recogniser`."""
+        """Return each window's path; see `models.recogniser.Recogniser`."""
         logits = self.logits([window.features for window in windows], width, precision)
         with torch.inference_mode():
             logits = logits.float()
@@ -202,13 +204,9 @@ class CTCRecogniser:
         seconds: float,
         _options: Mapping[str, Any],
     ) -> Prediction:
-        """Return what the paths of a file's windows say; see `models.pipeline.Recogniser`."""
+        """Return what the paths of a file's windows say; see `models.recogniser.Recogniser`."""
         path = stitch([path for _, path in pieces], self._quiet)
-        if not np.isfinite(path.log_probs).all():
-            raise MediaError(
-                "the model's answer is no number: its weights overflow on it, or are broken",
-                MediaReason.MODEL_FAILED,
-            )
+        require_numbers(path.log_probs)
         return transcript(
             path.ids, path.log_probs, self._alphabet, frame_s=self._frame_s, seconds=seconds
         )

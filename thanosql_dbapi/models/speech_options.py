@@ -90,9 +90,7 @@ def resolve_precision(asked: str, device: str) -> str:
     if asked == "auto":
         return "full" if on_cpu else "half"
     if asked == "half" and on_cpu:
-        raise NotSupportedError(
-            "precision='half' needs a GPU: on a CPU use 'full', or 'int8' for speed"
-        )
+        raise NotSupportedError("precision='half' needs a GPU; 'full' is for CPUs too")
     if asked == "int8" and not on_cpu:
         raise NotSupportedError("precision='int8' is for CPUs: on a GPU use 'half' or 'full'")
     return asked

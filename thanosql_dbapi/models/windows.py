@@ -67,12 +67,18 @@ class Path:
     log_probs: NDArray[np.float32]
     first: int
 
+    @property
+    def end(self) -> int:
+        """The file's frames up to its end."""
+        return self.first + len(self.ids)
+
 
 def stitch(paths: Sequence[Path], quiet: NDArray[np.bool_]) -> Path:
     """Join the paths of overlapping windows, in the order of their starts.
 
     `quiet` tells by label which of them write no letter: blanks and what parts words.
     """
+    paths = _reaching(paths)
     ids: list[NDArray[Any]] = []
     log_probs: list[NDArray[Any]] = []
     start = paths[0].first
@@ -87,6 +93,15 @@ def stitch(paths: Sequence[Path], quiet: NDArray[np.bool_]) -> Path:
     return Path(np.concatenate(ids), np.concatenate(log_probs), paths[0].first)
 
 
+def _reaching(paths: Sequence[Path]) -> list[Path]:
+    """Leave out the paths that another covers: small parts of a window, within its neighbour."""
+    kept: list[Path] = []
+    for path in paths:
+        if not kept or path.end > kept[-1].end:
+            kept.append(path)
+    return kept
+
+
 def _seam(left: Path, right: Path, quiet: NDArray[np.bool_]) -> int:
     """Return the file's frame from which the right window is believed.
 
@@ -94,11 +109,10 @@ def _seam(left: Path, right: Path, quiet: NDArray[np.bool_]) -> int:
     hears a frame earlier is doubled or lost. Of such places the best is quiet, and nearest to the
     middle, where both hear most of what is around.
     """
-    end = left.first + len(left.ids)
-    one, other = left.ids[right.first - left.first :], right.ids[: max(0, end - right.first)]
+    one, other = left.ids[right.first - left.first :], right.ids[: max(0, left.end - right.first)]
     shared = min(len(one), len(other))
     if shared <= 0:
-        return end
+        return left.end
     one, other = one[:shared], other[:shared]
     same = one == other
     middle = np.abs(np.arange(shared) - shared / 2)
