@@ -162,7 +162,7 @@ _APART: Final = Arm(1, 0, padded=False)
 class _File:
     """An input under way: its pieces, and once it is decoded how many there will be.
 
-    A short one has one window. Of one that was split, a model heard less at once than it would have.
+    A short one has one window. Of one that was split, the model heard less at once than usual.
     """
 
     short: bool
