@@ -183,6 +183,22 @@ def test_no_packing_order_or_lack_of_memory_changes_a_result(
     assert all(len(batch) <= batch_size for batch in sums.batches)
 
 
+def test_a_long_file_is_told_of_on_the_way(folder: Path) -> None:
+    told: list[tuple[int, float]] = []
+
+    class Telling(Watching):
+        def advance(self, items: int, seconds: float) -> None:
+            told.append((items, seconds))
+
+    sums = Sums()
+    sums.slow_s = 0.02
+    outcomes(Pipeline(sums, "cpu"), media(folder, [FILES - 1]), watch=Telling(), batch_size=1)
+    assert [items for items, _ in told] == [0] * (len(told) - 1) + [1]
+    assert len(told) > 2
+    seconds = (100 + 300 * (FILES - 1)) / RATE
+    assert sum(each for _, each in told) == pytest.approx(seconds)
+
+
 def test_the_longest_file_goes_first(folder: Path) -> None:
     sums = Sums()
     sums.window_s = 100.0

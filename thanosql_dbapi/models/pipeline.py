@@ -167,6 +167,8 @@ class _File:
 
     short: bool
     split: bool = False
+    #: Seconds of it that were told to be done before it was.
+    told_s: float = 0.0
     pieces: list[tuple[Window, Any]] = field(default_factory=list)
     windows: int = 0
     decoded: Decoded | None = None
@@ -231,6 +233,7 @@ class _Run:
         self._busy_at = time.perf_counter()
         #: Windows that go alone, with no other pass beside them: they once did not fit.
         self._apart: list[Ready] = []
+        self._on_the_way_s = 0.0
 
     def outcomes(
         self, inputs: Sequence[Media], headers: Sequence[Header], room_s: float
@@ -254,8 +257,11 @@ class _Run:
                     self._launch(decoder)
                     done, self._done = self._done, []
                     files = [(index, self._files.pop(index)) for index in done]
+                    on_the_way, self._on_the_way_s = self._on_the_way_s, 0.0
                     if not files:
                         self._wait()
+                if on_the_way:
+                    self._watch.advance(0, on_the_way)
                 for index, file in files:
                     yield index, self._finish(file)
         finally:
@@ -275,7 +281,7 @@ class _Run:
         started = time.perf_counter()
         outcome = self._joined(file, file.decoded)
         self._watch.spend("text", time.perf_counter() - started)
-        self._watch.advance(1, file.decoded.seconds)
+        self._watch.advance(1, max(0.0, file.decoded.seconds - file.told_s))
         return outcome
 
     def _joined(self, file: _File, decoded: Decoded) -> Outcome:
@@ -347,6 +353,14 @@ class _Run:
             place = replace(ready.window, features=_NOTHING)
             file.pieces.append((place, piece))
             self._note_done(ready.index)
+            self._tell(file, ready)
+
+    def _tell(self, file: _File, ready: Ready) -> None:
+        """Count a window of a long file as done, so that an hour is not silent until its end."""
+        if not (file.short or file.done):
+            end_s = (ready.window.first + ready.window.samples) / self._recogniser.sampling_rate
+            self._on_the_way_s += max(0.0, end_s - file.told_s)
+            file.told_s = max(file.told_s, end_s)
 
     def _fail(self, ready: Ready, error: MediaError, decoder: Decoder) -> None:
         file = self._files.get(ready.index)
