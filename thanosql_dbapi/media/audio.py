@@ -101,21 +101,6 @@ def stream_audio(media: Media, sampling_rate: int, block_s: float) -> Iterator[N
             raise MediaError("the file holds no audio: it has 0 samples", MediaReason.EMPTY)
 
 
-def resample(waveform: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
-    """Return the waveform, of shape (samples,), at `wanted` hertz instead of `rate`."""
-    if rate == wanted:
-        return waveform
-    import soxr
-
-    resampled: NDArray[np.float32] = soxr.resample(waveform, rate, wanted)
-    return resampled
-
-
-def is_silent(waveform: NDArray[np.float32]) -> bool:
-    """Return whether a waveform of shape (samples,) is one value throughout."""
-    return len(waveform) == 0 or bool((waveform == waveform[0]).all())
-
-
 def _resampled(
     blocks: Iterator[NDArray[np.float32]], rate: int, wanted: int
 ) -> Iterator[NDArray[np.float32]]:
