@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -482,6 +484,19 @@ def test_no_room_means_no_cache(echo: Echo, files: Path, tmp_path: Path) -> None
         thanosql_dbapi.connect(cache_limit=-1)
 
 
+def wait_until_kept(file: Path, count: int) -> None:
+    """Wait until another process has kept so many predictions."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.02)
+        if file.is_file():
+            with contextlib.closing(sqlite3.connect(file)) as cache:
+                with contextlib.suppress(sqlite3.OperationalError):  # its tables are not made yet
+                    if cache.execute("SELECT count(*) FROM predictions").fetchone()[0] >= count:
+                        return
+    raise TimeoutError(f"{file} does not hold {count} predictions")
+
+
 _KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
@@ -499,7 +514,7 @@ predict = echo_module.EchoModel.predict
 
 def slowly(self, inputs, options, watch):
     for done in predict(self, inputs, options, watch):
-        time.sleep(0.01)
+        time.sleep(0.03)
         yield done
 
 echo_module.EchoModel.predict = slowly
@@ -535,7 +550,7 @@ def test_a_killed_predict_goes_on_where_it_was(
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
-    time.sleep(1.2)
+    wait_until_kept(tmp_path / "calls.db.thanosql" / "cache" / "predictions.sqlite", 20)
     child.kill()
     child.wait()
     child.stdout.close()
