@@ -10,9 +10,12 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from ..exceptions import MissingExtra, ProgrammingError
+from ..exceptions import MissingExtra, OperationalError, ProgrammingError
 
 
 @functools.cache
@@ -24,6 +27,33 @@ def torchaudio() -> ModuleType | None:
         # None in sys.modules is Python's own sign for "not there": transformers goes without it.
         sys.modules["torchaudio"] = None  # type: ignore[assignment]
         return None
+
+
+def from_pretrained(kind: Any, parts: Sequence[Any], folder: Path, what: str, dtype: Any) -> Any:
+    """Read a model of transformers' and its parts, from safetensors in a folder alone.
+
+    `kind` and `parts` are classes; `what` names the model in messages. Returns the model, the
+    parts, and the names of the weights that are missing: transformers would fill them with random
+    numbers, and only log it.
+
+    Raises:
+        OperationalError: the folder has no such model in safetensors.
+    """
+    try:
+        model, loading = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        read = [part.from_pretrained(folder, local_files_only=True) for part in parts]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OperationalError(
+            f"{folder} holds no {what} with safetensors weights: {reason}"
+        ) from error
+    return model, read, set(loading["missing_keys"])
 
 
 @functools.cache

@@ -130,25 +130,15 @@ def _load(
     import torch
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-    try:
-        loaded: Any = Wav2Vec2ForCTC.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise OperationalError(
-            f"{folder} holds no Wav2Vec2 CTC model with safetensors weights: {reason}"
-        ) from error
-    # transformers would fill what is missing with random numbers, and only log it. The mask's
-    # embedding is used in training alone, and some published models lack it.
-    model, loading = loaded
-    missing = sorted(set(loading["missing_keys"]) - {"wav2vec2.masked_spec_embed"})
+    model, (tokenizer, extractor), lacking = stack.from_pretrained(
+        Wav2Vec2ForCTC,
+        (Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor),
+        folder,
+        "Wav2Vec2 CTC model",
+        torch.float32,
+    )
+    # The mask's embedding is used in training alone, and some published models lack it.
+    missing = sorted(lacking - {"wav2vec2.masked_spec_embed"})
     if missing:
         raise OperationalError(
             f"the weights in {folder} lack {', '.join(missing)}: it is no speech recogniser yet"

@@ -116,26 +116,15 @@ def _load(
         WhisperTokenizer,
     )
 
-    try:
-        loaded: Any = WhisperForConditionalGeneration.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
-        extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise OperationalError(
-            f"{folder} holds no Whisper model with safetensors weights: {reason}"
-        ) from error
-    # transformers would fill what is missing with random numbers, and only log it.
-    model, loading = loaded
-    missing = sorted(loading["missing_keys"])
+    model, (tokenizer, extractor), missing = stack.from_pretrained(
+        WhisperForConditionalGeneration,
+        (WhisperTokenizer, WhisperFeatureExtractor),
+        folder,
+        "Whisper model",
+        dtype,
+    )
     if missing:
-        raise OperationalError(f"the weights in {folder} lack {', '.join(missing)}")
+        raise OperationalError(f"the weights in {folder} lack {', '.join(sorted(missing))}")
     if getattr(model.generation_config, "no_timestamps_token_id", None) is None:
         raise OperationalError(
             f"generation_config.json in {folder} names no time tokens (no_timestamps_token_id):"
