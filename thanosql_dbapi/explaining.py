@@ -21,9 +21,8 @@ from .language.tokens import tokenise
 from .lowering import Scope, lower, pick_column, placeholders
 from .media.audio import probe_audio
 from .media.sources import Media, RemoteFile, media_of
-from .models.base import Verb
 from .models.stack import resolve_device
-from .predicting import Call
+from .predicting import Call, call_of
 from .quoting import quote_name
 from .relations.predict import predict_options
 from .session import Execution
@@ -126,15 +125,9 @@ def _outlook(
         return "a sequence counts on in its query, which is not run to explain it"
     if changes_rows(sql):
         return "rows change in its query, which is not run to explain it"
-    family, options = predict_options(predict, scope)
+    _, options = predict_options(predict, scope)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
-    to_model = {spec.name for spec in family.options(Verb.PREDICT) if spec.to_model}
-    call = Call(
-        execution.version(predict.model.text),
-        {name: value for name, value in options.items() if name in to_model},
-        options["on_error"],
-        options["cache"],
-    )
+    call = call_of(execution.version(predict.model.text), options)
     settings = call.settings(execution.session)
     census = _Census()
     with engine.without_models():

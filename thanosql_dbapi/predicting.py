@@ -96,8 +96,13 @@ def read_call(version: Version, option_text: str | None) -> Call:
         raise OptionError(f"the options {option_text!r} are no JSON object")
     family = families.family(version.base)
     complete = families.read_verb_options(family, Verb.PREDICT, given.items(), *RUN_OPTIONS)
-    to_model = {spec.name for spec in family.options(Verb.PREDICT) if spec.to_model}
-    options = {name: value for name, value in complete.items() if name in to_model}
+    return call_of(version, complete)
+
+
+def call_of(version: Version, complete: Mapping[str, Any]) -> Call:
+    """Return the call that a PREDICT's complete options come to."""
+    specs = families.family(version.base).options(Verb.PREDICT)
+    options = {spec.name: complete[spec.name] for spec in specs if spec.to_model}
     return Call(version, options, complete["on_error"], complete["cache"])
 
 
