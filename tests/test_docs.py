@@ -24,8 +24,7 @@ from thanosql_dbapi.commands.copy_table import _READERS
 from thanosql_dbapi.commands.copy_table import OPTIONS as COPY_OPTIONS
 from thanosql_dbapi.commands.get_asset import OPTIONS as GET_OPTIONS
 from thanosql_dbapi.commands.print_media import OPTIONS as PRINT_OPTIONS
-from thanosql_dbapi.connection import FUNCTIONS
-from thanosql_dbapi.functions import AUDIO_FACTS
+from thanosql_dbapi.functions import AUDIO_FACTS, FUNCTIONS
 from thanosql_dbapi.language import statements
 from thanosql_dbapi.media import audio
 from thanosql_dbapi.models import families

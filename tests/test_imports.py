@@ -53,7 +53,7 @@ LAYERS = (
     ("workspace",),
     ("session",),
     ("predicting",),
-    ("functions",),
+    ("functions.",),
     ("engine.",),
     ("lowering",),
     ("relations.",),

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import adbc, exceptions, functions
+from . import adbc, exceptions
 from .cursor import Cursor
-from .engine import Engine, Function, Parameters
+from .engine import Engine, Parameters
 from .exceptions import InterfaceError, ProgrammingError
+from .functions import FUNCTIONS
 from .models.checkpoints import read_checkpoints
 from .progress import Progress, ProgressSetting
 from .session import Session
@@ -19,75 +20,6 @@ from .workspace import CACHE_LIMIT, Workspace, default_folder
 
 if TYPE_CHECKING:
     import pyarrow
-
-
-def _struct(fields: Mapping[str, str]) -> str:
-    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in fields.items())})"
-
-
-#: What SQL may call on a connection. Never one named `predict`: tools rewrite that name.
-FUNCTIONS = (
-    Function(
-        "thanosql_predict",
-        functions.predict,
-        {"model": "VARCHAR", "path": "VARCHAR"},
-        {"options": "VARCHAR", "data": "BLOB"},
-        "VARCHAR",
-        runs_model=True,
-    ),
-    Function(
-        "thanosql_prediction",
-        functions.prediction,
-        {"model": "VARCHAR", "path": "VARCHAR"},
-        {"options": "VARCHAR", "data": "BLOB"},
-        _struct(functions.PREDICTION),
-        runs_model=True,
-    ),
-    Function(
-        "thanosql_score",
-        functions.score,
-        {"rows": "STRUCT(reference VARCHAR, hypothesis VARCHAR, seconds DOUBLE)[]"},
-        {},
-        "STRUCT(metric VARCHAR, score DOUBLE)[]",
-    ),
-    Function(
-        "thanosql_audio_facts",
-        functions.audio_facts,
-        {"path": "VARCHAR"},
-        {"data": "BLOB"},
-        _struct(functions.AUDIO_FACTS),
-    ),
-    Function(
-        "thanosql_cache",
-        functions.list_cache,
-        {},
-        {"model": "VARCHAR"},
-        f"{_struct(functions.CACHE)}[]",
-        as_table=True,
-    ),
-    Function(
-        "thanosql_clear_cache",
-        functions.clear_cache,
-        {},
-        {"model": "VARCHAR"},
-        "BIGINT",
-        runs_model=True,
-    ),
-    Function(
-        "thanosql_list_models",
-        functions.list_models,
-        {"kind": "VARCHAR"},
-        {},
-        "STRUCT(name VARCHAR, class_name VARCHAR, last_updated_utc TIMESTAMP)[]",
-    ),
-    Function(
-        "thanosql_list_datasets",
-        functions.list_datasets,
-        {"kind": "VARCHAR"},
-        {},
-        "STRUCT(name VARCHAR, data_type VARCHAR)[]",
-    ),
-)
 
 
 def connect(

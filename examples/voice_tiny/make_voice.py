@@ -32,7 +32,7 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from thanosql_dbapi.models.training import TrainingSettings, TrainingStep, train
+from thanosql_dbapi.models.training.loop import TrainingSettings, TrainingStep, train
 
 SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz")
 _KERNEL, _STRIDE = 400, 160

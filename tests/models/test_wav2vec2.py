@@ -235,7 +235,9 @@ def test_a_name_that_is_taken_is_refused_before_any_training(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
-    monkeypatch.setattr("thanosql_dbapi.models.training.train", lambda *a, **k: pytest.fail("ran"))
+    monkeypatch.setattr(
+        "thanosql_dbapi.models.training.loop.train", lambda *a, **k: pytest.fail("ran")
+    )
     with pytest.raises(ModelExists, match="overwrite=True"):
         connection.execute("BUILD MODEL M USING Wav2Vec2En AS SELECT * FROM calls")
     with pytest.raises(ModelExists, match="overwrite=True"):

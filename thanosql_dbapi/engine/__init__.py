@@ -7,7 +7,6 @@ back. It does not know ThanoSQL: what reaches it is plain DuckDB SQL.
 from __future__ import annotations
 
 from .engine import ROWS_VIEW, Engine, Parameters
-from .instances import Function
 from .results import Result, Row
 from .sources import SOURCE_ROWS, SOURCE_VIEW, SmallBatches
 
@@ -16,7 +15,6 @@ __all__ = [
     "SOURCE_ROWS",
     "SOURCE_VIEW",
     "Engine",
-    "Function",
     "Parameters",
     "Result",
     "Row",

@@ -14,10 +14,11 @@ import duckdb
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from .. import exceptions
+from ..functions.base import Function
 from ..session import Execution, FoldingRefused, Session
 from ..types import Column, column
 from .errors import opening, translated
-from .instances import Function, instance_of, open_engines
+from .instances import instance_of, open_engines
 from .results import Result, Row
 from .sources import SOURCE_VIEW, SmallBatches, read_source, survives
 from .worker import Worker

@@ -11,37 +11,15 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
+
+from ..functions.base import Function
 
 if TYPE_CHECKING:
     import pyarrow
 
     from .engine import Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function that SQL may call, over Arrow columns.
-
-    `call` gets the execution and one Arrow column a parameter and returns one of the same length.
-    `parameters` and `optional` name the SQL parameters; the types are DuckDB's names. `as_table`
-    shows a list of structs as rows, to be read in FROM.
-    """
-
-    name: str
-    call: Callable[..., pyarrow.Array]
-    parameters: Mapping[str, str]
-    optional: Mapping[str, str]
-    returns: str
-    runs_model: bool = False
-    as_table: bool = False
-
-    @property
-    def internal_name(self) -> str:
-        """The name it is registered under; the public name is a macro's."""
-        return f"__{self.name}"
 
 
 class Instance:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-    from .training import TrainingStep, TrainingSummary
+    from .training.loop import TrainingStep, TrainingSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _fine_tune(
 ) -> TrainingSummary:
     import torch
 
-    from .training import TrainingSettings, train
+    from .training.loop import TrainingSettings, train
 
     options = training.options
     bar = training.progress.bar("train", "steps")

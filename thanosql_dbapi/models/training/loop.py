@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import ctc_loss
 from transformers import Wav2Vec2ForCTC
 
+from ..frames import frames_needed, frames_of, samples_for
+from ..logits import logits_of, pad
 from . import augmentation
-from .frames import frames_needed, frames_of, samples_for
-from .logits import logits_of, pad
 
 Waveform: TypeAlias = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from thanosql_dbapi.models import training
-from thanosql_dbapi.models.training import TrainingSettings, TrainingStep, train
+from thanosql_dbapi.models.training import loop as training
+from thanosql_dbapi.models.training.loop import TrainingSettings, TrainingStep, train
 
 RATE = 16000
 # Three sounds, so that three labels can be told apart.

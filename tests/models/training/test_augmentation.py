@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thanosql_dbapi.models import augmentation
+from thanosql_dbapi.models.training import augmentation
 
 RATE = 16000
 
