@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thanosql_dbapi.exceptions import MediaError, MediaReason
 from thanosql_dbapi.media.sources import Media
 from thanosql_dbapi.models.base import (
-    InputError,
+    Finding,
     Model,
     Outcome,
     Prediction,
+    Severity,
     Timed,
+    Trained,
     Training,
     Verb,
     Watch,
@@ -37,6 +40,8 @@ RESULT = OptionSpec(
     "result_col", str, "predicted", "result", aliases=("column_name",), to_model=False
 )
 EPOCHS = OptionSpec("max_epochs", int, 5, "passes", minimum=1, aliases=("epochs",))
+PUBLISH = OptionSpec("publish", str, "auto", "force", choices=("auto", "always"))
+CHECK_ONLY = OptionSpec("check_only", bool, False, "findings")
 OVERWRITE = OptionSpec("overwrite", bool, False, "replace", to_model=False)
 
 
@@ -53,13 +58,14 @@ class Echo:
         self.options_seen: list[Mapping[str, Any]] = []
         self.on_predict: Any = lambda names: None
         self.on_train: Any = lambda training: None
+        self.refusal: str | None = None
 
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         if verb is Verb.PREDICT:
             return (AUDIO, BATCH, RESULT, SCORE, WORDS, RETURN)
         if verb is Verb.EVALUATE:
             return (AUDIO, TEXT, BATCH)
-        return (AUDIO, TEXT, BATCH, EPOCHS, OVERWRITE)
+        return (AUDIO, TEXT, BATCH, EPOCHS, PUBLISH, CHECK_ONLY, OVERWRITE)
 
     def precision(self, options: Mapping[str, Any], device: str) -> str:
         return "full"
@@ -71,14 +77,28 @@ class Echo:
     def adopt(self, checkpoint: Path, folder: Path) -> Mapping[str, Any]:
         raise NotImplementedError
 
-    def train(self, training: Training, folder: Path) -> Mapping[str, Any]:
-        self.on_train(training)
-        for index, path in enumerate(training.inputs):
-            training.check()
-            if "bad" in Path(path.name).name:
-                raise InputError(index, "bad on purpose")
-        (folder / "echo.json").write_text(json.dumps({"prefix": training.labels[0] + ":"}))
-        return {"audio_seconds": float(len(training.inputs))}
+    def prepare(self, training: Training) -> EchoTraining:
+        findings = tuple(
+            Finding("bad", Severity.ERROR, row, media.name, "bad on purpose")
+            for row, media in enumerate(training.inputs, 1)
+            if "bad" in Path(media.name).name
+        )
+        return EchoTraining(self, training, findings)
+
+
+@dataclass(frozen=True)
+class EchoTraining:
+    family: Echo
+    training: Training
+    findings: Sequence[Finding]
+
+    def train(self, folder: Path) -> Trained:
+        self.family.on_train(self.training)
+        for _ in self.training.inputs:
+            self.training.check()
+        (folder / "echo.json").write_text(json.dumps({"prefix": self.training.labels[0] + ":"}))
+        lineage = {"audio_seconds": float(len(self.training.inputs))}
+        return Trained({}, lineage, self.family.refusal)
 
 
 class EchoModel:

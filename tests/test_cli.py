@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import publish_echo
@@ -31,13 +32,14 @@ from rich.console import Console
 
 import thanosql_dbapi
 from thanosql_dbapi import Connection, assets
-from thanosql_dbapi.cli import arguments_parser, main
+from thanosql_dbapi.cli import arguments_parser, curve, main
 from thanosql_dbapi.cli.completion import SqlCompleter, read_names
 from thanosql_dbapi.cli.demo import STORY
 from thanosql_dbapi.cli.run import pieces
 from thanosql_dbapi.cli.screen import Screen
 from thanosql_dbapi.cli.shell import COMMANDS, Shell, history, is_complete
 from thanosql_dbapi.cli.tables import cell, table
+from thanosql_dbapi.journal import Journal, RunState, Step
 from thanosql_dbapi.models import families
 from thanosql_dbapi.types import column
 
@@ -530,11 +532,14 @@ def test_the_documentation_names_every_command_and_flag() -> None:
     )
     assert sections.keys() == commands.keys()
     for name, parser in commands.items():
-        documented = re.findall(r"^\| `(--\w+) (\w+)` \|(.*)", sections[name], re.MULTILINE)
+        documented = re.findall(r"^\| `(--\w+)(?: (\w+))?` \|(.*)", sections[name], re.MULTILINE)
         expected = {f: a for a in parser._actions for f in a.option_strings if a.dest != "help"}
         assert {flag for flag, _, _ in documented} == expected.keys()
         for flag, placeholder, meaning in documented:
             action = expected[flag]
+            if action.nargs == 0:
+                assert not placeholder
+                continue
             assert placeholder == (action.metavar or action.dest.upper())
             if isinstance(action.default, int):
                 assert f"({action.default})" in meaning
@@ -543,3 +548,140 @@ def test_the_documentation_names_every_command_and_flag() -> None:
 def test_the_documentation_names_every_dot_command() -> None:
     documented = re.findall(r"^\| `(\.[^`]+)` \|", DOCS.read_text("utf-8"), re.MULTILINE)
     assert documented == list(COMMANDS)
+
+
+# Export, push and curve
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[Journal]:
+    """A training of `m` that goes on, in the workspace `w`."""
+    (tmp_path / "w").mkdir()
+    with Journal(tmp_path / "w" / "training" / "m" / "0123", {"model": "m"}) as journal:
+        for step in range(1, 11):
+            journal.step(Step(step, 20, step / 10, 2, 3.0 / step, 1e-4, 1.0))
+        journal.measured(10, 0.25)
+        yield journal
+
+
+def test_a_curve_is_shown_while_another_process_has_the_database(
+    training: Journal, tmp_path: Path, capsys
+) -> None:
+    database = tmp_path / "d.db"
+    holder = (
+        "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        (tmp_path / "d.db.thanosql").symlink_to(tmp_path / "w")
+        assert main(["curve", "m", "--database", str(database)]) == 0
+        process.communicate("\n")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "m: step 10 of 20, best WER 25.0 %"
+    assert "training loss (left)" in lines[-2]
+    assert lines[-1] == "training"
+
+
+def test_a_curve_is_written_as_svg(training: Journal, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "curve.svg"
+    flags = ["--workspace", str(tmp_path / "w"), "--svg", str(file)]
+    assert main(["curve", "m", *flags]) == 0
+    assert file.read_text("utf-8").startswith("<svg ")
+    assert "m: step 10 of 20" in file.read_text("utf-8")
+    assert main(["curve", "m", *flags[:-1], str(tmp_path / "no" / "curve.svg")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_curve_is_followed_until_its_training_ends(
+    training: Journal, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            training.step(Step(11, 20, 1.1, 2, 0.2, 1e-4, 1.0))
+        elif len(looks) == 3:
+            training.finish(RunState.REFUSED, "it writes nothing")
+
+    monkeypatch.setattr(curve, "time", SimpleNamespace(sleep=look))
+    assert main(["curve", "m", "--follow", "--workspace", str(tmp_path / "w")]) == 0
+    out = capsys.readouterr().out.splitlines()
+    # In a pipe a picture, then a line for each change.
+    assert out[0].startswith("m: step 10 of 20")
+    said = "m: step 11 of 20, best WER 25.0 %; "
+    assert out[-2:] == [f"{said}training", f"{said}refused: it writes nothing"]
+    assert len(looks) == 3
+
+
+def test_a_terminal_draws_over_the_picture_before(
+    training: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    ends = SimpleNamespace(sleep=lambda _: training.finish(RunState.FINISHED))
+    monkeypatch.setattr(curve, "time", ends)
+    assert main(["curve", "m", "--follow", "--workspace", str(tmp_path / "w")]) == 0
+    before, after = re.split(r"\x1b\[(?:\d+)F\x1b\[J", screen.getvalue())
+    assert f"\x1b[{len(before.splitlines())}F" in screen.getvalue()
+    assert after.splitlines()[-1] == "finished"
+
+
+def test_the_curve_of_a_version_is_kept_with_it(training: Journal, tmp_path: Path, capsys) -> None:
+    workspace = tmp_path / "w"
+    with thanosql_dbapi.connect(workspace=workspace) as connection:
+        registry = connection._session.workspace.registry
+        with registry.staging() as staged:
+            training.copy_to(staged / "about", RunState.FINISHED)
+            registry.publish("m", staged, {"base": "Wav2Vec2En"}, overwrite=True)
+    training.step(Step(11, 20, 1.1, 2, 0.2, 1e-4, 1.0))
+    for model, step in (("m@1", 10), ("m", 11)):
+        assert main(["curve", model, "--workspace", str(workspace)]) == 0
+        assert capsys.readouterr().out.startswith(f"m: step {step} of 20")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["curve", "m"], "whose training? --database or --workspace names"),
+        (["curve", "n", "--workspace", "w"], "there is no model 'n'"),
+        (["curve", "voice_tiny", "--workspace", "w"], "nothing is kept of a training of"),
+        (["curve", "m", "--workspace", "nowhere"], "there is no workspace 'nowhere'"),
+        (["export", "m", "out", "--database", "none.db"], "none.db.thanosql'"),
+        (["export", "m", "out", "--workspace", "w"], "there is no model 'm'"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_line(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w").mkdir()
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("thanosql: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_export_prints_the_folder_and_keeps_an_earlier_one(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "voice_tiny", "out"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
+    assert (tmp_path / "out" / "model.safetensors").exists()
+    assert main(["export", "voice_tiny", "out"]) == 1
+    assert "is not empty; overwrite := true" in capsys.readouterr().err
+    assert main(["export", "voice_tiny", "out", "--overwrite", "--lineage"]) == 0

@@ -123,7 +123,7 @@ def test_model_statements_describe_typed_columns(connection: Connection) -> None
     assert names(cursor) == ["id", "audio_path", "predicted"]
     assert codes(cursor) == ["BIGINT", "VARCHAR", "VARCHAR"]
     cursor = connection.execute("LIST MODEL")
-    assert codes(cursor) == ["VARCHAR", "VARCHAR", "TIMESTAMP"]
+    assert codes(cursor) == ["VARCHAR", "VARCHAR", "TIMESTAMP", "BOOLEAN"]
     cursor = connection.execute("BUILD MODEL b USING Echo AS SELECT * FROM t LIMIT 2")
     described = dict(zip(names(cursor), codes(cursor), strict=True))
     assert described["version"] == "INTEGER"

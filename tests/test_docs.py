@@ -24,6 +24,7 @@ from thanosql_dbapi.commands.copy_table import _READERS
 from thanosql_dbapi.commands.copy_table import OPTIONS as COPY_OPTIONS
 from thanosql_dbapi.commands.get_asset import OPTIONS as GET_OPTIONS
 from thanosql_dbapi.commands.print_media import OPTIONS as PRINT_OPTIONS
+from thanosql_dbapi.commands.upload_model import OPTIONS as UPLOAD_OPTIONS
 from thanosql_dbapi.functions import AUDIO_FACTS, FUNCTIONS
 from thanosql_dbapi.language import statements
 from thanosql_dbapi.media import audio
@@ -31,6 +32,7 @@ from thanosql_dbapi.models import families
 from thanosql_dbapi.models.base import Verb
 from thanosql_dbapi.options import OptionSpec
 from thanosql_dbapi.predicting import RUN_OPTIONS
+from thanosql_dbapi.relations.evaluate import EVALUATE_OPTIONS
 from thanosql_dbapi.relations.predict import ERROR_COL, TABLE_NAME
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +49,7 @@ WITH_EXAMPLES = [
     DRIVER,
     ROOT / "docs" / "sqlalchemy.md",
     ROOT / "docs" / "tools.md",
+    ROOT / "docs" / "training.md",
     ROOT / "docs" / "transcribing.md",
     ROOT / "docs" / "views.md",
 ]
@@ -154,12 +157,13 @@ def verb_options(verb: Verb, *extra: OptionSpec) -> dict[str, Sequence[OptionSpe
 
 OPTION_TABLES: dict[str, dict[str, Sequence[OptionSpec]]] = {
     "PREDICT": verb_options(Verb.PREDICT, *RUN_OPTIONS, ERROR_COL, TABLE_NAME),
-    "EVALUATE": verb_options(Verb.EVALUATE, *RUN_OPTIONS),
+    "EVALUATE": verb_options(Verb.EVALUATE, *RUN_OPTIONS, *EVALUATE_OPTIONS),
     "BUILD MODEL": verb_options(Verb.BUILD),
     "FIT MODEL": verb_options(Verb.FIT),
     "COPY": {"": COPY_OPTIONS},
     "GET THANOSQL": {"": GET_OPTIONS},
     "PRINT": {"": PRINT_OPTIONS},
+    "UPLOAD MODEL": {"": UPLOAD_OPTIONS},
 }
 
 

@@ -27,6 +27,7 @@ TREE = {
     "MediaError": "DataError",
     "CheckpointUnavailable": "OperationalError",
     "TrainingError": "OperationalError",
+    "ModelRefused": "TrainingError",
     "QueryInterrupted": "OperationalError",
     "ThanoSQLSyntaxError": "ProgrammingError",
     "OptionError": "ProgrammingError",

@@ -46,8 +46,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 #: in a dot stands for a folder.
 LAYERS = (
     ("exceptions", "quoting", "types"),
-    ("arrow", "language.", "options", "parameters", "progress"),
-    ("media.", "registry"),
+    ("arrow", "journal.", "language.", "learning_curve", "options", "parameters", "progress"),
+    ("media.", "registry."),
     ("assets.", "models."),
     ("cache.",),
     ("workspace",),

@@ -15,7 +15,7 @@ from echo import Echo
 
 import thanosql_dbapi
 from thanosql_dbapi import Connection, MediaError, ProgressEvent
-from thanosql_dbapi.progress import Progress
+from thanosql_dbapi.progress import Progress, duration
 
 
 @pytest.fixture
@@ -200,3 +200,62 @@ def test_a_bar_ends_with_ctrl_c(echo: Echo, barred: Connection, bars: Bars) -> N
     assert bars.open == 0
     echo.on_predict = lambda names: None
     assert len(barred.execute("PREDICT USING m AS FROM t LIMIT 5").fetchall()) == 5
+
+
+# Training
+
+
+def test_the_bar_of_a_training_says_how_it_goes(bars: Bars) -> None:
+    bar = Progress(True).bar("train", "steps")
+    bar.update(90, 200, epoch=2.25, loss=0.4123, wer=0.12345, learning_rate=3e-4, remaining_s=35.2)
+    assert bars.text == "epoch 3, loss 0.41, WER 12.3 %, rate 3.0e-04, 35 s left"
+    assert (bars.n, bars.total) == (90, 200)
+    bar.close()
+
+
+def test_a_training_in_a_terminal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    bar = Progress(None).bar("train", "steps")
+    bar.update(90, 200, epoch=3, loss=0.41, wer=0.123, remaining_s=35)
+    bar.close()
+    last = screen.getvalue().rstrip().split("\r")[-1]
+    assert last.startswith("train:  45%|")
+    assert last.endswith("| 90/200 steps, epoch 3, loss 0.41, WER 12.3 %, 35 s left")
+    # Its own guess would take what an earlier run did for work of this one.
+    assert "?" not in last
+    assert "steps/s" not in last
+
+
+def test_a_program_is_told_the_figures_themselves(events: list[ProgressEvent]) -> None:
+    bar = Progress(events.append).bar("train", "steps")
+    bar.update(1, 4, epoch=0.25, loss=2.0, wer=0.5, remaining_s=3.0)
+    facts = {"epoch": 0.25, "loss": 2.0, "wer": 0.5, "remaining_s": 3.0}
+    assert events == [ProgressEvent("train", 1, 4, facts)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "shown"), [(12.345, "12.35"), (0.1, "0.10"), (0.0123, "0.012"), (float("nan"), "nan")]
+)
+def test_a_small_loss_keeps_its_digits(bars: Bars, loss: float, shown: str) -> None:
+    bar = Progress(True).bar("train", "steps")
+    bar.update(1, 2, loss=loss)
+    assert bars.text == f"loss {shown}"
+    bar.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 00 min"),
+        (100_000, "27 h 46 min"),
+        (-1, "0 s"),
+        (float("inf"), "unknown time"),
+    ],
+)
+def test_a_time_is_told_in_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,12 @@ from thanosql_dbapi import (
     Connection,
     ModelExists,
     ModelNotFound,
+    NotSupportedError,
     OperationalError,
     ProgrammingError,
 )
-from thanosql_dbapi.registry import FACTS, Registry, Version
+from thanosql_dbapi.journal import Journal, RunState, Step
+from thanosql_dbapi.registry import FACTS, Registry, Version, files
 
 
 @pytest.fixture
@@ -323,7 +327,8 @@ BUILDER = """
     sys.path.insert(0, {tests!r})
     from echo import Echo
     import thanosql_dbapi
-    from thanosql_dbapi import registry
+    from pathlib import Path
+    from thanosql_dbapi.registry import files
     from thanosql_dbapi.models import families
 
     stage, database = sys.argv[1:]
@@ -346,7 +351,7 @@ BUILDER = """
         setattr(owner, name, call)
 
     def half_written(training):
-        for folder in registry.Path(database + ".thanosql", "staging").iterdir():
+        for folder in Path(database + ".thanosql", "staging").iterdir():
             if folder.is_dir():
                 (folder / "model.safetensors").write_bytes(bytes(1000))
         die()
@@ -354,17 +359,17 @@ BUILDER = """
     if stage == "training":
         family.on_train = half_written
     elif stage == "facts":
-        dies_after(registry, "_write_json")
+        dies_after(files, "write_json")
     elif stage == "sync":
-        dies_before(registry, "_sync_tree")
+        dies_before(files, "sync_tree")
     elif stage == "before rename":
         dies_before(os, "rename")
     elif stage == "after rename":
         dies_after(os, "rename")
     elif stage == "before pointer":
-        dies_before(os, "replace")
+        dies_before(files, "replace_json")
     elif stage == "after pointer":
-        dies_after(os, "replace")
+        dies_after(files, "replace_json")
     elif stage == "random":
         family.on_train = lambda training: time.sleep(0.05)
     connection = thanosql_dbapi.connect(database)
@@ -483,3 +488,476 @@ def test_a_lock_is_no_lock_when_its_holder_is_dead(registry: Registry, tmp_path:
         pass
     assert publish(registry, "m").number == 2
     assert staged(registry) == []
+
+
+# --- in force or not ------------------------------------------------------------------------
+
+
+def keep(
+    registry: Registry, name: str, weights: str = "w", refusal: str | None = "it writes nothing"
+) -> Version:
+    """Publish a version that is not to be in force."""
+    facts = {"base": "Echo", "lineage": {"refusal": refusal}}
+    with registry.staging() as staged:
+        (staged / "weights").write_text(weights)
+        return registry.publish(name, staged, facts, overwrite=True, in_force=False)
+
+
+def test_a_refused_version_is_kept_and_the_name_stays(registry: Registry) -> None:
+    publish(registry, "m", "good")
+    refused = keep(registry, "m", "bad")
+    assert (str(refused), registry.in_force_number("M")) == ("m@2", 1)
+    assert weights(registry.resolve("m")) == "good"
+    assert weights(registry.resolve("m@2")) == "bad"
+    (listed,) = registry.listed()
+    assert (listed.published, listed.version.number) == (True, 1)
+    with pytest.raises(ModelExists):
+        registry.require_free("m", overwrite=False)
+
+
+def test_of_a_first_version_that_is_refused_the_name_stays_unresolved(registry: Registry) -> None:
+    keep(registry, "My Model")
+    with pytest.raises(ModelNotFound) as raised:
+        registry.resolve("my model")
+    said = str(raised.value)
+    assert "'my model' has no version in force" in said
+    assert '"My Model@1" was kept, but it writes nothing.' in said
+    assert 'PREDICT USING "My Model@1"' in said
+    assert "thanosql_rollback('My Model', 1)" in said
+    assert "publish='always'" in said
+    assert (registry.exists("My Model"), registry.is_kept("my model")) == (False, True)
+    assert registry.in_force_number("My Model") is None
+    assert registry.resolve("my model@1").number == 1
+    (listed,) = registry.listed()
+    assert (listed.name, listed.class_name, listed.published) == ("My Model", "Echo", False)
+    # The next BUILD needs no overwrite, and may be refused too.
+    registry.require_free("My Model", overwrite=False)
+    keep(registry, "My Model", refusal=None)
+    with pytest.raises(ModelNotFound, match='"My Model@2" was kept. PREDICT'):
+        registry.resolve("My Model")
+    assert publish(registry, "my model", overwrite=False).number == 3
+    assert registry.resolve("MY MODEL").number == 3
+    with pytest.raises(ModelExists):
+        registry.require_free("My Model", overwrite=False)
+
+
+def test_a_refused_model_does_not_hide_the_one_that_comes_with_the_package(
+    registry: Registry,
+) -> None:
+    keep(registry, "voice", "bad")
+    assert registry.resolve("voice").folder.name == "bundled"
+    assert weights(registry.resolve("voice@1")) == "bad"
+
+
+# --- rolling back ---------------------------------------------------------------------------
+
+
+def test_any_version_can_come_into_force(registry: Registry) -> None:
+    for number in (1, 2):
+        publish(registry, "M", str(number))
+    keep(registry, "M", "3")
+    for number in (1, 3, 2, 2):
+        assert str(registry.roll_back("m", number)) == f"M@{number}"
+        assert weights(registry.resolve("M")) == str(number)
+        assert registry.in_force_number("M") == number
+    assert [version.number for version in registry.versions("m")] == [1, 2, 3]
+    # What comes next has the next number, whichever was in force.
+    registry.roll_back("M", 1)
+    assert publish(registry, "M").number == 4
+
+
+def test_a_first_version_that_was_refused_can_come_into_force(registry: Registry) -> None:
+    keep(registry, "m", "bad")
+    registry.roll_back("m", 1)
+    assert weights(registry.resolve("m")) == "bad"
+    assert registry.listed()[0].published
+
+
+def test_rolling_back_to_what_is_not_there(registry: Registry) -> None:
+    publish(registry, "model")
+    with pytest.raises(ModelNotFound, match="no version 2; it has 1"):
+        registry.roll_back("model", 2)
+    with pytest.raises(ModelNotFound, match="Did you mean 'model'"):
+        registry.roll_back("modle", 1)
+    with pytest.raises(NotSupportedError, match="comes with the package"):
+        registry.roll_back("Voice", 1)
+    with pytest.raises(ModelNotFound):
+        registry.versions("modle")
+    assert registry.in_force_number("model") == 1
+    assert [version.number for version in registry.versions("voice")] == [1]
+    assert not registry.exists("voice")
+
+
+@pytest.mark.parametrize("name", ["", "m@1", "x" * 300])
+def test_what_names_no_model_is_neither_rolled_back_nor_brought_back(
+    registry: Registry, name: str
+) -> None:
+    publish(registry, "versions")
+    for change in (lambda: registry.roll_back(name, 1), lambda: registry.undelete(name)):
+        with pytest.raises(ProgrammingError, match="cannot name a model|too long"):
+            change()
+
+
+# --- deleted, and brought back --------------------------------------------------------------
+
+
+def test_what_was_deleted_comes_back_as_it_was(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, "My Model", "one")
+    publish(registry, "My Model", "two")
+    registry.roll_back("My Model", 1)
+    registry.delete("MY MODEL")
+    assert registry.listed() == []
+    assert list((tmp_path / "w" / "models").iterdir()) == []
+    with pytest.raises(ModelNotFound, match=r"It was deleted; thanosql_undelete\('my model'\)"):
+        registry.resolve("my model")
+    with pytest.raises(ModelNotFound, match="It was deleted"):
+        registry.resolve("my model@1")
+    assert registry.undelete("my model") == "My Model"
+    assert weights(registry.resolve("my model")) == "one"
+    assert weights(registry.resolve("my model@2")) == "two"
+    with pytest.raises(ModelExists, match="once it is deleted itself"):
+        registry.undelete("My Model")
+
+
+def test_numbers_are_not_given_twice_after_a_delete(registry: Registry) -> None:
+    for text in ("one", "two"):
+        publish(registry, "m", text)
+    registry.delete("m")
+    assert publish(registry, "m", "three").number == 3
+    with pytest.raises(ModelExists):
+        registry.undelete("m")
+    registry.delete("m")
+    assert registry.undelete("m") == "m"  # the last deleted one
+    assert weights(registry.resolve("m")) == "three"
+    registry.delete("m")
+    assert len(registry.collect(keep=1, days=0)) == 2
+    assert publish(registry, "m").number == 4
+
+
+def test_a_model_without_a_version_in_force_is_deleted_and_comes_back(registry: Registry) -> None:
+    keep(registry, "m")
+    registry.delete("m")
+    assert registry.listed() == []
+    registry.undelete("m")
+    assert [listed.published for listed in registry.listed()] == [False]
+
+
+def test_undeleting_what_was_not_deleted(registry: Registry) -> None:
+    publish(registry, "model")
+    with pytest.raises(ModelNotFound, match=r"no deleted model has the name 'modle'\.$"):
+        registry.undelete("modle")
+    registry.delete("model")
+    with pytest.raises(ModelNotFound, match="Did you mean 'model'"):
+        registry.undelete("modle")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names_come_back(registry: Registry, tmp_path: Path, name: str) -> None:
+    publish(registry, name, "odd")
+    registry.delete(name)
+    assert registry.undelete(name) == name
+    assert weights(registry.resolve(name)) == "odd"
+    assert {path.name for path in tmp_path.iterdir()} == {"w"}
+
+
+# --- what goes for good ---------------------------------------------------------------------
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_old_versions_go_and_what_is_in_force_stays(registry: Registry, tmp_path: Path) -> None:
+    for number in range(1, 7):
+        publish(registry, "m", "x" * 1000 * number)
+    publish(registry, "n")
+    registry.roll_back("m", 2)
+    collected = registry.collect(keep=2, days=30)
+    assert [(one.what, one.name) for one in collected] == [
+        ("version", "m@1"), ("version", "m@3"), ("version", "m@4"),
+    ]  # fmt: skip
+    assert all(one.size_bytes > 1000 for one in collected)
+    assert [version.number for version in registry.versions("m")] == [2, 5, 6]
+    assert weights(registry.resolve("m")) == "x" * 2000
+    assert publish(registry, "m").number == 7
+    assert registry.collect(keep=9, days=30) == []
+    assert staged(registry) == []
+
+
+def test_versions_that_are_kept_unpublished_are_collected_alike(registry: Registry) -> None:
+    for _ in range(3):
+        keep(registry, "m")
+    assert [one.name for one in registry.collect(keep=1, days=30)] == ["m@1", "m@2"]
+    assert registry.resolve("m@3").number == 3
+
+
+def test_the_deleted_go_when_they_are_old(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, "Old Model")
+    registry.delete("Old Model")
+    assert registry.collect(keep=1, days=1) == []
+    (gone,) = registry.collect(keep=1, days=0)
+    assert (gone.what, gone.name) == ("deleted model", "old model")
+    assert gone.size_bytes > 0
+    with pytest.raises(ModelNotFound, match="no deleted model"):
+        registry.undelete("Old Model")
+
+
+def test_what_trainings_left_goes_when_they_are_old_and_at_no_time_when_they_live(
+    registry: Registry, tmp_path: Path
+) -> None:
+    training = tmp_path / "w" / "training"
+    with Journal(training / "m" / "done", {"model": "m"}):
+        pass
+    with (
+        pytest.raises(ValueError, match="x"),
+        Journal(training / "m" / "failed", {"model": "m"}),
+    ):
+        raise ValueError("x")
+    (training / "m" / "strange").mkdir()
+    with Journal(training / "m" / "alive", {"model": "m"}):
+        assert [one.name for one in registry.collect(keep=1, days=1)] == ["m/done"]
+        collected = registry.collect(keep=1, days=0)
+        assert [(one.what, one.name) for one in collected] == [
+            ("training run", "m/failed"), ("training run", "m/strange"),
+        ]  # fmt: skip
+        assert contents(training / "m") == ["alive"]
+    registry.sweep_runs()
+    assert contents(training) == []
+
+
+def test_a_run_that_can_be_gone_on_with_keeps_what_it_began_from(
+    registry: Registry, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        publish(registry, "m")
+    folder = tmp_path / "w" / "training" / "n" / "key"
+    with Journal(folder, {"model": "n", "parent": "M@1"}) as opened:
+        opened.finish(RunState.INTERRUPTED)
+    assert [one.name for one in registry.collect(keep=1, days=1)] == ["m@2"]
+    assert [one.name for one in registry.collect(keep=1, days=0)] == ["n/key", "m@1"]
+
+
+def test_a_training_that_begins_while_its_folder_is_taken_away_has_one(
+    registry: Registry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "w" / "training" / "m" / "key"
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.is_set():
+            registry.collect(keep=1, days=0)
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    try:
+        for number in range(1, 30):
+            with Journal(folder, {"model": "m"}) as opened:
+                opened.step(Step(number, 9, 1.0, 1.0, 0.5, 0.1, 1.0))
+                assert opened.points[-1].step == number
+                assert (folder / "state.json").is_file()
+    finally:
+        stop.set()
+        collector.join()
+
+
+@pytest.mark.parametrize(("keep", "days"), [(0, 1), (-1, 1), (1, -1)])
+def test_garbage_needs_sense(registry: Registry, keep: int, days: float) -> None:
+    with pytest.raises(ProgrammingError, match="keep is|days is"):
+        registry.collect(keep=keep, days=days)
+
+
+# --- ancestors ------------------------------------------------------------------------------
+
+
+def descend(registry: Registry, name: str, parent: str | None, *, older: bool = False) -> Version:
+    facts = {"parent": parent} if older else {"lineage": {"parent": parent}}
+    with registry.staging() as staged:
+        (staged / "weights").write_text("w")
+        return registry.publish(name, staged, {"base": "Echo", **facts}, overwrite=True)
+
+
+def test_ancestors_are_told_by_new_versions_and_by_old_ones(registry: Registry) -> None:
+    descend(registry, "a", "voice@1", older=True)
+    descend(registry, "b", "A@1")
+    last = descend(registry, "b", "b@1", older=True)
+    line = registry.ancestors(last)
+    assert [one.name for one in line] == ["b@2", "b@1", "A@1", "voice@1"]
+    assert [one.version is not None for one in line] == [True] * 4
+
+
+def test_an_ancestor_that_is_gone_is_named_and_ends_the_line(registry: Registry) -> None:
+    descend(registry, "a", "voice@1")
+    last = descend(registry, "b", "a@1")
+    registry.delete("a")
+    assert [(one.name, one.version) for one in registry.ancestors(last)] == [
+        ("b@1", last), ("a@1", None),
+    ]  # fmt: skip
+    registry.undelete("a")
+    assert [one.name for one in registry.ancestors(last)] == ["b@1", "a@1", "voice@1"]
+
+
+def test_ancestors_that_go_round_end(registry: Registry) -> None:
+    descend(registry, "m", "m@2")
+    last = descend(registry, "m", "M@1")
+    assert [one.name for one in registry.ancestors(last)] == ["m@2", "M@1"]
+
+
+# --- death in the middle --------------------------------------------------------------------
+
+
+class Died(BaseException):
+    """What stands for a death: nothing catches it."""
+
+
+def dies_at(monkeypatch: pytest.MonkeyPatch, call: int, work: Callable[[], object]) -> bool:
+    """Do some work, which dies before the given rename or replacement; tell whether it did."""
+    left = call
+
+    def dying(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def step(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            if not left:
+                raise Died
+            left -= 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, step)
+
+    with monkeypatch.context():
+        dying(Path, "rename")
+        dying(Path, "replace")
+        dying(files, "replace_json")
+        try:
+            work()
+        except Died:
+            return True
+        finally:
+            monkeypatch.undo()
+    return False
+
+
+def meaning(registry: Registry) -> tuple[Any, ...]:
+    try:
+        return ("means", weights(registry.resolve("m")))
+    except ModelNotFound:
+        return ("nothing",)
+
+
+WORK: dict[str, Callable[[Registry], object]] = {
+    "publish": lambda registry: publish(registry, "m", "new"),
+    "keep": lambda registry: keep(registry, "m", "bad"),
+    "roll back": lambda registry: registry.roll_back("m", 1),
+    "delete": lambda registry: registry.delete("m"),
+    "undelete": lambda registry: registry.undelete("m"),
+    "collect": lambda registry: registry.collect(keep=1, days=0),
+}
+
+
+@pytest.mark.parametrize("what", WORK)
+def test_a_death_between_two_steps_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    died = 0
+    for call in range(20):
+        folder = tmp_path / str(call)
+        registry = Registry(folder, {})
+        publish(registry, "m", "old")
+        publish(registry, "m", "now")
+        if what == "undelete":
+            registry.delete("m")
+        work = WORK[what]
+        after = {
+            "publish": ("means", "new"),
+            "roll back": ("means", "old"),
+            "delete": ("nothing",),
+        }.get(what, ("means", "now"))
+        before = ("nothing",) if what == "undelete" else ("means", "now")
+        if not dies_at(monkeypatch, call, functools.partial(work, Registry(folder, {}))):
+            assert meaning(registry) == after
+            break
+        died += 1
+        assert meaning(registry) in (before, after)
+        for version in registry.versions("m") if meaning(registry) != ("nothing",) else []:
+            assert weights(version) in ("old", "now", "new", "bad")
+        # Nothing is in the way of doing it again, and nothing is lost.
+        if not (what in ("delete", "undelete") and meaning(registry) == after):
+            work(registry)
+        assert meaning(registry) == after
+        if what == "delete":
+            registry.undelete("m")
+            assert meaning(registry) == ("means", "now")
+    assert died
+
+
+def test_a_death_in_the_middle_of_removing_for_good_leaves_no_half_of_a_model(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(registry, "m")
+    registry.delete("m")
+
+    def half(folder: Path, **_: Any) -> None:
+        raise Died
+
+    monkeypatch.setattr("shutil.rmtree", half)
+    with pytest.raises(Died):
+        registry.collect(keep=1, days=0)
+    monkeypatch.undo()
+    with pytest.raises(ModelNotFound):
+        registry.undelete("m")
+    assert publish(registry, "m").number == 2
+    assert staged(registry) == []
+
+
+def test_what_a_killed_first_build_left_does_not_stand_in_the_way(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(registry, "m", "deleted")
+    registry.delete("m")
+    # Its version is there, and no pointer.
+    assert dies_at(monkeypatch, 1, lambda: publish(registry, "m", "killed"))
+    assert registry.listed() == []
+    assert weights(registry.resolve("m@2")) == "killed"
+    assert registry.undelete("m") == "m"
+    assert weights(registry.resolve("m")) == "deleted"
+    assert publish(registry, "m").number == 3
+
+
+def test_all_at_once_lose_no_version_and_give_no_number_twice(tmp_path: Path) -> None:
+    registry = Registry(tmp_path, {})
+    publish(registry, "m", "0")
+    numbers: list[int] = []
+    wrong: list[BaseException] = []
+
+    def guarded(work: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(15):
+                try:
+                    work()
+                except (ModelNotFound, ModelExists):
+                    time.sleep(0.001)
+                except BaseException as error:  # noqa: BLE001
+                    wrong.append(error)
+
+        return run
+
+    work = [
+        lambda: numbers.append(publish(Registry(tmp_path, {}), "m", "x").number),
+        lambda: numbers.append(keep(Registry(tmp_path, {}), "m", "x").number),
+        lambda: Registry(tmp_path, {}).roll_back("m", random.choice(numbers or [1])),
+        lambda: Registry(tmp_path, {}).delete("m"),
+        lambda: Registry(tmp_path, {}).undelete("m"),
+        lambda: Registry(tmp_path, {}).collect(keep=3, days=1),
+    ]
+    threads = [threading.Thread(target=guarded(one)) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(numbers) == len(set(numbers)) == 30
+    if not registry.is_kept("m"):
+        registry.undelete("m")
+    for version in registry.versions("m"):
+        assert weights(version) in ("0", "x")

@@ -164,22 +164,6 @@ def test_a_relation_within_others_is_lowered_once(connection: Connection) -> Non
     assert len(warned) == 4
 
 
-def test_evaluate_scores_the_corpus(connection: Connection, tmp_path: Path) -> None:
-    for name in ("one two", "three"):
-        (tmp_path / f"{name}.wav").write_text(name)
-    connection.execute(
-        "CREATE TABLE said AS SELECT * FROM (VALUES ('one two.wav', 'one too.WAV'),"
-        " ('three.wav', 'three.wav'), (NULL, 'x'), ('three.wav', NULL)) v(audio_path, text)"
-    )
-    expected = {"wer": 1 / 3, "cer": 1 / 20, "utterances": 2.0, "audio_seconds": 2.0}
-    scores = dict(rows(connection, "EVALUATE USING m AS SELECT * FROM said"))
-    assert scores == pytest.approx(expected)
-    wer = "SELECT score FROM (EVALUATE USING m AS SELECT * FROM said) WHERE metric = 'wer'"
-    assert rows(connection, wer)[0][0] == pytest.approx(1 / 3)
-    nothing = dict(rows(connection, "EVALUATE USING m AS SELECT * FROM said WHERE false"))
-    assert nothing == {"wer": None, "cer": None, "utterances": 0.0, "audio_seconds": 0.0}
-
-
 def test_lists_are_relations(connection: Connection) -> None:
     assert rows(connection, "SELECT name, class_name FROM (LIST MODEL)") == [("m", "Echo")]
     assert ("t",) in rows(connection, "LIST TABLE")

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import adbc, exceptions
+from . import adbc, exceptions, learning_curve
 from .cursor import Cursor
 from .engine import Engine, Parameters
 from .exceptions import InterfaceError, ProgrammingError
 from .functions import FUNCTIONS
+from .learning_curve import LearningCurve
 from .models.checkpoints import read_checkpoints
 from .progress import Progress, ProgressSetting
 from .session import Session
@@ -203,6 +204,16 @@ class Connection:
         """Roll the transaction back; without one, do nothing."""
         self._require_open()
         self._engine.rollback()
+
+    def learning_curve(self, model: str) -> LearningCurve:
+        """Return the learning curve of a model's last training, as far as it is.
+
+        A notebook shows it as a picture, and printed it is one of characters.
+
+        Raises:
+            ModelNotFound: nothing of such a training is kept.
+        """
+        return learning_curve.of(self, model)
 
     def interrupt(self) -> None:
         """Stop what runs on this connection, from any thread: it raises `QueryInterrupted`."""

@@ -9,6 +9,7 @@ Warning:
         ├── OperationalError
         │   ├── CheckpointUnavailable     weights that are neither here nor to be fetched
         │   ├── TrainingError             a training run that could not go on
+        │   │   └── ModelRefused          trained, but too bad to take the name
         │   └── QueryInterrupted          stopped by `Connection.interrupt`
         ├── IntegrityError
         ├── InternalError
@@ -104,6 +105,17 @@ class CheckpointUnavailable(OperationalError):
 
 class TrainingError(OperationalError):
     """A training run could not go on."""
+
+
+class ModelRefused(TrainingError):
+    """A model was trained, and is too bad to be what its name means.
+
+    `version` names it all the same: `m@4`.
+    """
+
+    def __init__(self, message: str, version: str) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 class QueryInterrupted(OperationalError):

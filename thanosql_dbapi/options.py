@@ -9,41 +9,55 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from .exceptions import OptionError, callers_level, nearest
+
+#: `type` is the name of a field below, and no type there.
+_Type: TypeAlias = type
 
 
 @dataclass(frozen=True, slots=True)
 class OptionSpec:
     """One option: its name, type, default and meaning.
 
-    `minimum` bounds numbers from below (exclusive where `above` is set); `choices` are the only
-    values of a text; `aliases` are older spellings. `to_model` tells what the model itself is
+    `type` is one type, or several. `minimum` bounds numbers from below (exclusive where `above` is
+    set) and `maximum` from above; `choices` are the only values of a text, or of a list's items;
+    `aliases` are older spellings. `to_model` tells what the model itself is
     given from what names columns and tables, and `decides` what the prediction depends on from
     what only changes how it is reached.
     """
 
     name: str
-    type: type
+    type: _Type | tuple[_Type, ...]
     default: Any
     help: str
     minimum: float | None = None
     above: bool = False
+    maximum: float | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     to_model: bool = True
     decides: bool = True
 
+    @property
+    def types(self) -> tuple[_Type, ...]:
+        """The types that a value may have."""
+        return self.type if isinstance(self.type, tuple) else (self.type,)
+
     def accepts(self) -> str:
         """Say in words which values are accepted."""
-        if self.choices:
+        return " or ".join(self._accepts(kind) for kind in self.types)
+
+    def _accepts(self, kind: _Type) -> str:
+        if self.choices and kind is str:
             return " or ".join(repr(choice) for choice in self.choices)
-        kind = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
         bound = ""
-        if self.minimum is not None:
+        if kind in (int, float) and self.minimum is not None:
             bound = f" {'above' if self.above else 'of at least'} {self.minimum:g}"
-        return kind[self.type] + bound
+        if kind in (int, float) and self.maximum is not None:
+            bound += f" and at most {self.maximum:g}"
+        return _KINDS[kind] + bound
 
     def read(self, value: Any) -> Any:
         """Return `value` in the option's type.
@@ -51,18 +65,41 @@ class OptionSpec:
         Raises:
             OptionError: it is not one that the option takes.
         """
-        if self.type is float and type(value) is int:
+        if float in self.types and int not in self.types and type(value) is int:
             value = float(value)
-        if type(value) is self.type and self._in_bounds(value):
+        if isinstance(value, list):
+            value = tuple(value)
+        if type(value) in self.types and self._is_allowed(value):
             return value
         raise OptionError(f"{self.name}={value!r}: the option takes {self.accepts()}")
 
-    def _in_bounds(self, value: Any) -> bool:
-        if self.choices:
-            return value in self.choices
+    def _is_allowed(self, value: Any) -> bool:
+        if isinstance(value, tuple):
+            return all(
+                isinstance(item, str) and (not self.choices or item in self.choices)
+                for item in value
+            )
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        if isinstance(value, bool):
+            return True
+        return self._in_bounds(value)
+
+    def _in_bounds(self, value: float) -> bool:
+        if self.maximum is not None and not value <= self.maximum:
+            return False
         if self.minimum is None:
             return True
         return bool(value > self.minimum) if self.above else bool(value >= self.minimum)
+
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "a text",
+    tuple: "a list of such texts",
+}
 
 
 def read_options(

@@ -21,6 +21,7 @@ from .exceptions import MediaError, OptionError
 from .media.sources import Media, media_of
 from .models import families
 from .models.base import Prediction, Verb
+from .models.seen import read_seen
 from .options import OptionSpec
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ RUN_OPTIONS: Final = (ON_ERROR, CACHE)
 _FLUSH_S: Final = 0.25
 _READERS: Final = 4
 
+#: In a call's options: what is predicted is scored, one file after the other.
+SCORED: Final = "scored"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -56,6 +60,13 @@ class Call:
     options: Mapping[str, Any]
     on_error: str
     cached: bool
+    #: Whether to tell of files that the model was trained on.
+    scored: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from calls that predict something else."""
+        return str(self.version.folder), canonical(self.options)
 
     def settings(self, session: Session) -> Settings:
         """Return what its predictions go by in the cache, but for the audio.
@@ -94,16 +105,30 @@ def read_call(version: Version, option_text: str | None) -> Call:
         raise OptionError(f"the options {option_text!r} are no JSON object: {error}") from error
     if not isinstance(given, dict):
         raise OptionError(f"the options {option_text!r} are no JSON object")
+    scored = given.get(SCORED) is True and given.pop(SCORED)
     family = families.family(version.base)
     complete = families.read_verb_options(family, Verb.PREDICT, given.items(), *RUN_OPTIONS)
-    return call_of(version, complete)
+    return call_of(version, complete, scored=scored)
 
 
-def call_of(version: Version, complete: Mapping[str, Any]) -> Call:
+def call_of(version: Version, complete: Mapping[str, Any], *, scored: bool = False) -> Call:
     """Return the call that a PREDICT's complete options come to."""
     specs = families.family(version.base).options(Verb.PREDICT)
     options = {spec.name: complete[spec.name] for spec in specs if spec.to_model}
-    return Call(version, options, complete["on_error"], complete["cache"])
+    return Call(version, options, complete["on_error"], complete["cache"], scored)
+
+
+def real_time_factor(
+    execution: Execution, version: Version, option_text: str | None
+) -> float | None:
+    """Return the seconds a call's model took a second of audio; None where it had nothing to do.
+
+    What counts is the time on the clock, decoding included and loading the model not, and the
+    audio that the model truly read in this run: not copies, nor what was predicted before.
+    """
+    with execution.lock:
+        took, done = execution.worked[read_call(version, option_text).key]
+    return took / done if done else None
 
 
 def predict_rows(
@@ -129,16 +154,77 @@ def predict_rows(
             inputs = wanted.setdefault(call, {})
             if key not in inputs:
                 inputs[key] = Input(media_of(value, root), place)
-    outcomes = {
-        (name, text): _outcomes(
-            execution, read_call(execution.version(name), text), inputs, first_row, details=details
-        )
-        for (name, text), inputs in wanted.items()
-    }
+    outcomes = {}
+    for (name, text), inputs in wanted.items():
+        model = read_call(execution.version(name), text)
+        known = _known(execution, model.version, inputs) if model.scored else {}
+        outcomes[name, text] = _outcomes(execution, model, inputs, first_row, details=details)
+        if known:
+            _count_files(execution, model, known, outcomes[name, text])
     return [
         None if call is None or key is None else outcomes[call][key]
         for call, key in zip(calls, keys, strict=True)
     ]
+
+
+def trained_on(
+    execution: Execution, names: Sequence[str | None], values: Sequence[str | bytes | None]
+) -> list[bool | None]:
+    """Tell of each row's value whether its content was in the training of the model beside it.
+
+    As far as the training was noted; what cannot be read was not in it. A NULL gives None.
+    """
+    root = execution.session.root
+    keys = [None if value is None else _key(value) for value in values]
+    wanted: dict[str, dict[str, Input]] = {}
+    for place, (name, value, key) in enumerate(zip(names, values, keys, strict=True)):
+        if name is not None and value is not None and key is not None:
+            inputs = wanted.setdefault(name, {})
+            if key not in inputs:
+                inputs[key] = Input(media_of(value, root), place)
+    known = {
+        name: _known(execution, execution.version(name), inputs) for name, inputs in wanted.items()
+    }
+    return [
+        None if name is None or key is None else known[name].get(key, False)
+        for name, key in zip(names, keys, strict=True)
+    ]
+
+
+def knows_training(execution: Execution, version: Version) -> bool:
+    """Tell whether it was noted what a version was trained on."""
+    return bool(_seen(execution, version))
+
+
+def _seen(execution: Execution, version: Version) -> frozenset[str]:
+    return execution.once(("seen", version.folder), lambda: read_seen(version.folder))
+
+
+def _known(
+    execution: Execution, version: Version, inputs: Mapping[str, Input]
+) -> Mapping[str, bool]:
+    """Tell which inputs were in a version's training; nothing where no training was noted."""
+    seen = _seen(execution, version)
+    if not seen:
+        return {}
+    with execution.lock:
+        known: dict[str, bool] = execution.once(("trained on", version.folder), dict)
+        fresh = {key: each for key, each in inputs.items() if key not in known}
+        digests = _digests(execution, execution.session.workspace.cache, fresh) if fresh else {}
+        known.update({key: digests.get(key) in seen for key in fresh})
+        return known
+
+
+def _count_files(
+    execution: Execution, call: Call, known: Mapping[str, bool], outcomes: Mapping[str, Outcome]
+) -> None:
+    """Count what is scored, once each: DuckDB may ask for a row twice, or once for many alike."""
+    with execution.lock:
+        counted: set[str] = execution.once(("scored", call.key), set)
+        fresh = [key for key in outcomes if key not in counted]
+        counted.update(fresh)
+        scored = [known[key] for key in fresh if isinstance(outcomes[key], Prediction)]
+        execution.score(str(call.version), "files", len(scored), sum(scored))
 
 
 def _key(value: str | bytes) -> str:
@@ -159,7 +245,7 @@ def _outcomes(
     details: bool,
 ) -> Mapping[str, Outcome]:
     # By `on_error` too: what one call may pass over is another one's to refuse.
-    memo_key = (str(call.version.folder), canonical(call.options), call.on_error, details)
+    memo_key = (*call.key, call.on_error, details)
     # One thread at a time: what another one has just predicted is then in the memo.
     with execution.lock:
         found = execution.memo.known(memo_key, inputs)
@@ -326,10 +412,16 @@ def _compute(
     """Ask the model for the first of each group; yield the groups with what it says."""
     model = _model(execution, call)
     media = [inputs[keys[0]].media for keys in groups]
-    with closing(model.predict(media, call.options, execution)) as outcomes:
-        for index, outcome in outcomes:
-            execution.computed += 1
-            yield groups[index], outcome
+    started, seconds = time.monotonic(), 0.0
+    try:
+        with closing(model.predict(media, call.options, execution)) as outcomes:
+            for index, outcome in outcomes:
+                execution.computed += 1
+                if isinstance(outcome, Prediction):
+                    seconds += outcome.seconds or 0.0
+                yield groups[index], outcome
+    finally:
+        execution.work(call.key, time.monotonic() - started, seconds)
 
 
 def _model(execution: Execution, call: Call) -> Model:

@@ -5,9 +5,10 @@ It knows how to show progress, and nothing of what progresses.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -25,11 +26,16 @@ class ProgressEvent:
 #: Seconds between two looks of a bar.
 _INTERVAL_S: Final = 0.1
 
-#: How a bar shows figures that have a unit.
-_FIGURES: Final = {
-    "audio_seconds": "{:.0f} s of audio",
-    "real_time": "{:.1f} x real time",
-    "remaining_s": "{:.0f} s left",
+#: How a bar shows figures that have a unit, or a form of their own.
+_FIGURES: Final[Mapping[str, Callable[[float], str]]] = {
+    "audio_seconds": "{:.0f} s of audio".format,
+    "real_time": "{:.1f} x real time".format,
+    # What is told is how many are done: 2.25 is in the third.
+    "epoch": lambda value: f"epoch {math.ceil(value)}",
+    "loss": lambda value: f"loss {_rounded(value)}",
+    "wer": lambda value: f"WER {100 * value:.1f} %",
+    "learning_rate": lambda value: f"rate {value:.1e}",
+    "remaining_s": lambda value: f"{duration(value)} left",
 }
 
 ProgressSetting: TypeAlias = "bool | Callable[[ProgressEvent], None] | None"
@@ -88,6 +94,7 @@ class _TqdmBar:
         from tqdm.auto import tqdm
 
         self._bar: Any = tqdm(desc=activity, unit=f" {unit}", dynamic_ncols=True)
+        self._unit = unit
         self._last: tuple[float, float | None, dict[str, float]] | None = None
         self._shown_at = 0.0
 
@@ -103,6 +110,11 @@ class _TqdmBar:
         (done, total, facts), self._last = self._last, None
         if total is not None:
             self._bar.total = total
+        if "remaining_s" in facts:
+            # tqdm's own guess takes what an earlier run did for work of this one.
+            self._bar.bar_format = (
+                f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}} {self._unit}{{postfix}}"
+            )
         if facts:
             shown = ", ".join(_shown(name, value) for name, value in facts.items())
             self._bar.set_postfix_str(shown, refresh=False)
@@ -115,7 +127,25 @@ class _TqdmBar:
         self._bar.close()
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the two largest units of it: `35 s`, `4 min 05 s`, `2 h 10 min`."""
+    if not math.isfinite(seconds):
+        return "unknown time"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def _shown(name: str, value: float) -> str:
     if name in _FIGURES:
-        return _FIGURES[name].format(value)
+        return _FIGURES[name](value)
     return f"{name.replace('_', ' ')}={value:.3g}"
+
+
+def _rounded(value: float) -> str:
+    """Return a figure in at least two digits after the point, and more where it is small."""
+    return f"{value:.2f}" if not abs(value) < 0.1 else f"{value:.2g}"

@@ -103,6 +103,14 @@ class Execution:
     computed: int = 0
     cached: int = 0
     failed: Counter[MediaReason] = field(default_factory=Counter)
+    #: What was scored, and how much of it the model was trained on, by model and `rows` or `files`.
+    scored: defaultdict[tuple[str, str], tuple[int, int]] = field(
+        default_factory=lambda: defaultdict(lambda: (0, 0))
+    )
+    #: Seconds that a model took, and the seconds of media that it did in them, by call.
+    worked: defaultdict[object, tuple[float, float]] = field(
+        default_factory=lambda: defaultdict(lambda: (0.0, 0.0))
+    )
     #: What to tell once the run has ended.
     messages: list[tuple[type[Exception], Exception]] = field(default_factory=list)
     failure: BaseException | None = None
@@ -130,6 +138,15 @@ class Execution:
             if name not in self._versions:
                 self._versions[name] = self.session.workspace.registry.resolve(name)
             return self._versions[name]
+
+    def forget_version(self, name: str) -> None:
+        """Resolve a model's name anew when it is next asked for: it means something else now."""
+        with self.lock:
+            self._versions = {
+                known: version
+                for known, version in self._versions.items()
+                if known.casefold() != name.casefold()
+            }
 
     def once(self, key: object, find: Callable[[], T]) -> T:
         """Return what `find` found when it was first asked for under `key`.
@@ -196,6 +213,18 @@ class Execution:
         with self.lock:
             self.spent[step] += seconds
 
+    def work(self, call: object, took_s: float, media_s: float) -> None:
+        """Note that a model took so long for so much media."""
+        with self.lock:
+            took, done = self.worked[call]
+            self.worked[call] = took + took_s, done + media_s
+
+    def score(self, model: str, kind: str, count: int, trained_on: int) -> None:
+        """Note that `count` rows (or files: `kind`) were scored, some known from the training."""
+        with self.lock:
+            counted, known = self.scored[model, kind]
+            self.scored[model, kind] = counted + count, known + trained_on
+
     def _show(self) -> None:
         if self._bar is None:
             if self._stopped.is_set():
@@ -215,13 +244,15 @@ class Execution:
         self._bar.update(self._done, total, **facts)
 
     def finish(self) -> None:
-        """End what the run showed, and tell how many inputs came to nothing.
+        """End what the run showed; tell of what came to nothing, and what the training had.
 
         It may raise: where warnings are errors, and where a program's progress does.
         """
         with self.lock:
             failed = self.failed.copy()
             self.failed.clear()
+            scored = self.scored.copy()
+            self.scored.clear()
             self._found.clear()  # a cursor that is kept must not keep its models in memory
             if self._bar is not None:
                 try:
@@ -233,9 +264,17 @@ class Execution:
         if failed:
             total = self.computed + self.cached
             reasons = ", ".join(f"{count} {reason}" for reason, count in failed.most_common())
-            text = f"{failed.total()} of {total} files gave no prediction: {reasons}"
-            self.messages.append((exceptions.Warning, exceptions.Warning(text)))
-            warnings.warn(text, stacklevel=callers_level())
+            self._tell(f"{failed.total()} of {total} files gave no prediction: {reasons}")
+        for (model, kind), (count, known) in scored.items():
+            if known:
+                self._tell(
+                    f"{known} of {count} {kind} were in the training of '{model}': its error rate"
+                    " on them says little about new recordings."
+                )
+
+    def _tell(self, text: str) -> None:
+        self.messages.append((exceptions.Warning, exceptions.Warning(text)))
+        warnings.warn(text, stacklevel=callers_level())
 
     def tell_to(self, messages: list[tuple[type[Exception], Exception]]) -> None:
         """Add what there will be to tell to a cursor's messages."""

@@ -19,6 +19,7 @@ from .cache import PredictionCache, version_digest
 from .exceptions import OperationalError
 from .models import families
 from .registry import Registry, Version
+from .registry.names import folder_name
 
 if TYPE_CHECKING:
     from .models.base import Model
@@ -39,6 +40,8 @@ class Workspace:
             weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
             folder = Path(temporary)
         self.folder = folder
+        #: The journals of trainings, and what they go on from.
+        self.training = folder / "training"
         self.registry = Registry(folder, bundled_models())
         self.cache = PredictionCache(folder, CACHE_LIMIT)
         self._loaded: OrderedDict[tuple[Path, str | None, str], Model] = OrderedDict()
@@ -60,6 +63,11 @@ class Workspace:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(key)
             return self._loaded[key]
+
+    def training_folder(self, name: str) -> Path:
+        """Return the folder of a model's runs; what those that came to a version left goes."""
+        self.registry.sweep_runs()
+        return self.training / folder_name(name)
 
     def digest(self, version: Version) -> str:
         """Return what tells a version's weights and vocabulary from all others.

@@ -32,7 +32,9 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from thanosql_dbapi.models.training.loop import TrainingSettings, TrainingStep, train
+from thanosql_dbapi.journal import Step
+from thanosql_dbapi.models.training.loop import train
+from thanosql_dbapi.models.training.settings import TrainingSettings
 
 SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz")
 _KERNEL, _STRIDE = 400, 160
@@ -273,7 +275,7 @@ class _Printer:
         self._started = time.monotonic()
         self._losses: list[float] = []
 
-    def __call__(self, step: TrainingStep) -> None:
+    def __call__(self, step: Step) -> None:
         self._losses.append(step.loss)
         if step.step % 100 and step.step != step.steps:
             return

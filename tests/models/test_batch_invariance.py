@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,11 @@ from speech_fixtures import make_checkpoint
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
 from thanosql_dbapi.assets import VOICE_TINY
+from thanosql_dbapi.media.audio import decode_audio
 from thanosql_dbapi.media.sources import media_of
 from thanosql_dbapi.models.frames import frames_of, samples_for
 from thanosql_dbapi.models.logits import logits_of, pad
-from thanosql_dbapi.models.speech import CTCModel, decode_all
+from thanosql_dbapi.models.speech import CTCModel
 from thanosql_dbapi.models.wav2vec2 import ENGLISH
 from thanosql_dbapi.registry import Version
 
@@ -282,11 +282,8 @@ def test_recorded_digits_have_transformers_own_logits(speech_folder: Path) -> No
     ours = ENGLISH.load(Version("voice_tiny", 1, VOICE_TINY, {}), "cpu")
     theirs = Wav2Vec2ForCTC.from_pretrained(VOICE_TINY, dtype=torch.float32).eval()
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(VOICE_TINY)
-    media = [
-        media_of(str(path), Path()) for path in sorted((speech_folder / "digits/test").iterdir())
-    ]
-    with ThreadPoolExecutor(2) as decoders:
-        waveforms = decode_all(media[:16], RATE, decoders, lambda: None)
+    paths = sorted((speech_folder / "digits/test").iterdir())[:16]
+    waveforms = [decode_audio(media_of(str(path), Path()), RATE) for path in paths]
     subject = Subject(ours, theirs, extractor)
     for waveform, logits in zip(waveforms, ours.logits(waveforms), strict=True):
         assert_same(logits, subject.reference(waveform))

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thanosql_dbapi.models.vocabulary import UnfitText, Vocabulary, in_case, majority_case
+from thanosql_dbapi.models.vocabulary import (
+    Fitting,
+    NoText,
+    UnfitText,
+    Vocabulary,
+    fit_all,
+    in_case,
+    majority_case,
+)
 
 LOWER = Vocabulary(frozenset(string.ascii_lowercase + "'"), "en")
 UPPER = Vocabulary(frozenset(string.ascii_uppercase + "'"), "en")
@@ -74,3 +82,72 @@ def test_an_answer_is_in_the_case_of_the_texts(
 ) -> None:
     assert majority_case(texts) == case
     assert in_case("Hi There", case) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"),
+    [
+        ("it is me", Fitting("it is me", letters=6)),
+        ("It IS me", Fitting("it is me", folded=True, letters=6)),
+        ("room 42", Fitting("room forty two", spelled=(("42", "forty two"),), letters=12)),
+        ("the 3rd", Fitting("the third", spelled=(("3rd", "third"),), letters=8)),
+        (
+            "21ST",
+            Fitting("twenty first", folded=True, spelled=(("21st", "twenty first"),), letters=11),
+        ),
+        (
+            "1,2",
+            Fitting("one two", spelled=(("1", "one"), ("2", "two")), letters=6, punctuation=","),
+        ),
+        ("na\u00efve", Fitting("naive", letters=5, plain="\u00ef")),
+        ("go \u4f60 \u4f60", Fitting("go", letters=4, dropped="\u4f60\u4f60")),
+        (
+            "50%!",
+            Fitting("fifty", spelled=(("50", "fifty"),), letters=5, symbols="%", punctuation="!"),
+        ),
+        ("a & b \u20ac", Fitting("a b", letters=2, symbols="&\u20ac")),
+        ("co\u00adop", Fitting("coop", letters=4, punctuation="\u00ad")),
+        ("x\u00b2", Fitting("x", letters=1, symbols="\u00b2")),
+    ],
+)
+def test_what_was_done_to_a_text_is_told(text: str, fitting: Fitting) -> None:
+    assert LOWER.fitting(text) == fitting
+
+
+def test_commas_part_thousands_alone() -> None:
+    assert LOWER.fit("1,234,567") == LOWER.fit("1234567")
+    assert LOWER.fit("12,34") == "twelve thirty four"
+
+
+def test_ordinals_are_english_alone() -> None:
+    letters = frozenset(string.ascii_lowercase)
+    assert Vocabulary(letters, "en").fit("2nd") == "second"
+    assert Vocabulary(letters, "de").fit("2nd") == "zwei nd"
+
+
+def test_a_number_too_large_for_words_is_refused() -> None:
+    with pytest.raises(UnfitText, match="write it in words") as raised:
+        LOWER.fit("9" * 5000)
+    assert len(str(raised.value)) < 200
+
+
+def test_a_mark_that_stands_alone_does_not_part_a_word() -> None:
+    assert LOWER.fit("\u0130stanbul") == "istanbul"
+
+
+def test_texts_that_cannot_be_fitted_are_reasons_in_their_place() -> None:
+    fitted = fit_all(LOWER, ["yes", None, " ", "\u4f60"])
+    assert fitted[0] == Fitting("yes", letters=3)
+    assert [type(each) for each in fitted[1:]] == [NoText, NoText, UnfitText]
+
+
+@given(st.text())
+def test_every_letter_is_written_or_told_as_dropped(text: str) -> None:
+    try:
+        fitting = LOWER.fitting(text)
+    except UnfitText:
+        return
+    written = sum(map(str.isalpha, fitting.text))
+    assert written == fitting.letters - len(fitting.dropped)
+    assert all(character.isalpha() for character in fitting.dropped + fitting.plain)
+    assert LOWER.fitting(fitting.text) == Fitting(fitting.text, letters=written)

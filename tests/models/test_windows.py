@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from thanosql_dbapi.models.windows import Path, cut, stitch
+from thanosql_dbapi.models.windows import Candidates, Path, cut, stitch
 
 #: 0 is the blank, 1 the space.
 QUIET = np.array([True, True, *[False] * 8])
@@ -108,3 +109,25 @@ def test_windows_that_share_no_frame_follow_each_other() -> None:
         Path(np.array([4, 0]), np.zeros(2, np.float32), 3),
     ]
     assert text(stitch(paths, QUIET).ids) == text(np.array([2, 0, 3, 4, 0]))
+
+
+@given(labels, st.integers(30, 60), st.integers(4, 25))
+def test_candidates_are_stitched_where_paths_are(
+    whole: NDArray[np.int64], window: int, overlap: int
+) -> None:
+    paths = [
+        replace(
+            path,
+            candidates=Candidates(
+                np.stack([path.ids, path.ids + 1], axis=1).astype(np.int32),
+                np.stack([path.log_probs, path.log_probs - 1], axis=1),
+            ),
+        )
+        for path in paths_of(whole, window, overlap)
+    ]
+    stitched = stitch(paths, QUIET)
+    assert stitched.candidates is not None
+    np.testing.assert_array_equal(stitched.candidates.labels[:, 0], stitched.ids)
+    np.testing.assert_array_equal(stitched.candidates.labels[:, 1], stitched.ids + 1)
+    np.testing.assert_array_equal(stitched.candidates.log_probs[:, 0], stitched.log_probs)
+    assert stitch(paths_of(whole, window, overlap), QUIET).candidates is None

@@ -1,4 +1,4 @@
-"""The command line: `thanosql demo`, `thanosql run` and `thanosql shell`.
+"""The command line: `thanosql demo`, `run`, `shell`, `export`, `push` and `curve`.
 
 It reads the arguments and turns errors into a few lines and an exit status. What the commands
 do, and how results look, is for its modules to know; they are imported when a command needs them.
@@ -65,7 +65,52 @@ def arguments_parser() -> argparse.ArgumentParser:
         "shell", help="type statements and see their results; piped input runs as a script"
     )
     _add_database(shell, rows=40)
+    _add_sharing(commands)
+    curve = commands.add_parser("curve", help="show the learning curve of a training")
+    curve.add_argument("model", metavar="MODEL", help="the model, or one version of it: m@3")
+    curve.add_argument(
+        "--follow", action="store_true", help="go on showing it until the training ends"
+    )
+    curve.add_argument("--svg", metavar="FILE", help="write the picture into this file, too")
+    _add_workspace(curve)
     return parser
+
+
+def _add_sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = commands.add_parser("export", help="write a model as a folder that transformers loads")
+    export.add_argument("model", metavar="MODEL", help="the model, or one version of it: m@3")
+    export.add_argument("folder", metavar="FOLDER", help="the folder to write")
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+    _add_lineage(export)
+    _add_workspace(export)
+    push = commands.add_parser("push", help="push a model to a repository of a hub")
+    push.add_argument("model", metavar="MODEL", help="the model, or one version of it: m@3")
+    push.add_argument("repository", metavar="REPOSITORY", help="the repository: owner/name")
+    push.add_argument(
+        "--public", action="store_true", help="all may read it (default: a new one is private)"
+    )
+    push.add_argument("--branch", metavar="B", help="the branch (default: the repository's own)")
+    push.add_argument("--message", metavar="TEXT", help="the commit's message")
+    _add_lineage(push)
+    _add_workspace(push)
+
+
+def _add_lineage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lineage",
+        action="store_true",
+        help="add how it was made in full: the query's text, findings, file names",
+    )
+
+
+def _add_workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        metavar="D",
+        default=":memory:",
+        help="the DuckDB file beside which models live; it is not opened",
+    )
+    parser.add_argument("--workspace", metavar="FOLDER", help="where models live, if not there")
 
 
 def _add_database(parser: argparse.ArgumentParser, *, rows: int) -> None:
@@ -118,6 +163,18 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from .run import run
 
         return run
+    if name == "export":
+        from .share import export
+
+        return export
+    if name == "push":
+        from .share import push
+
+        return push
+    if name == "curve":
+        from .curve import curve
+
+        return curve
     from .shell import shell
 
     return shell

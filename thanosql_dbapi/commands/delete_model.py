@@ -1,4 +1,4 @@
-"""DELETE MODEL: take a model away, with all its versions."""
+"""DELETE MODEL: take a model away, with all its versions; thanosql_undelete brings it back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def delete_model(statement: DeleteModel, around: Surroundings) -> Answer:
     """
     registry = around.session.workspace.registry
     name = statement.name.text
-    if not registry.exists(name) and "@" in name:
+    if not registry.is_kept(name) and "@" in name:
         raise ModelNotFound(
             f"there is no model '{name}'; DELETE MODEL takes a model with all its versions"
         )
-    if registry.is_bundled(name) and not registry.exists(name):
+    if registry.is_bundled(name) and not registry.is_kept(name):
         raise NotSupportedError(f"'{name}' comes with the package and cannot be deleted")
     registry.delete(name)
     return one_row({"name": ("VARCHAR", name)})

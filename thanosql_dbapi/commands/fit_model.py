@@ -6,7 +6,7 @@ from ..language.statements import FitModel
 from ..models import families
 from ..models.base import Verb
 from .base import Answer, Surroundings
-from .build_model import train_and_publish, training_rows
+from .training import Order, require_free, train
 
 
 def fit_model(statement: FitModel, around: Surroundings) -> Answer:
@@ -16,14 +16,13 @@ def fit_model(statement: FitModel, around: Surroundings) -> Answer:
         ModelNotFound: there is no model to go on from.
         ModelExists: the new name is taken and `overwrite` is not set.
         DataError: a row cannot be trained on; nothing is saved.
+        ModelRefused: the new model is worse than its parent; it is kept, and not in force.
     """
-    registry = around.session.workspace.registry
-    parent = registry.resolve(statement.model.text)
+    parent = around.execution.version(statement.model.text)
     family = families.family(parent.base)
     given = around.scope.option_values(statement.options)
     options = families.read_verb_options(family, Verb.FIT, given)
-    registry.require_free(statement.name.text, options["overwrite"])
-    rows = training_rows(statement.query, options, around)
-    return train_and_publish(
-        statement.name.text, family, parent.folder, rows, options, around, {"parent": str(parent)}
+    require_free(statement.name.text, options, around)
+    return train(
+        Order(statement.name.text, family, parent.folder, parent, options, statement.query), around
     )

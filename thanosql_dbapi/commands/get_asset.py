@@ -11,7 +11,7 @@ from ..models import families
 from ..models.checkpoints import checkpoint_folder
 from ..options import OptionSpec, read_options
 from .base import Answer, Surroundings
-from .build_model import describe
+from .training import describe
 
 OPTIONS = (
     OptionSpec("model_name", str, "", "the name it gets here; AS says the same"),

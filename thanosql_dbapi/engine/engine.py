@@ -131,6 +131,7 @@ class Engine:
             duckdb.sqltype(function.returns),
             type=PythonUDFType.ARROW,
             null_handling=FunctionNullHandling.SPECIAL,
+            side_effects=function.volatile,
         )
         self.instance.kept.append(callback)
 

@@ -69,7 +69,8 @@ class Instance:
                 engine.source_asks_model = True
                 return _nulls(len(sessions))
             try:
-                if function.runs_model and len(sessions) == 1:
+                # What is volatile is not folded, and must not be begun twice either.
+                if function.runs_model and not function.volatile and len(sessions) == 1:
                     execution.refuse_folding()
                 execution.check()
                 return function.call(execution, *arguments)

@@ -6,7 +6,7 @@ workspace for models and to the media modules for files; they know no SQL text a
 
 from __future__ import annotations
 
-from . import audio, cached, listed, predictions, scores
+from . import audio, cached, listed, predictions, scores, sharing, trainings, versions
 from .audio import AUDIO_FACTS
 from .base import Function
 
@@ -19,4 +19,7 @@ FUNCTIONS: tuple[Function, ...] = (
     *audio.FUNCTIONS,
     *cached.FUNCTIONS,
     *listed.FUNCTIONS,
+    *versions.FUNCTIONS,
+    *trainings.FUNCTIONS,
+    *sharing.FUNCTIONS,
 )

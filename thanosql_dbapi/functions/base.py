@@ -17,7 +17,9 @@ class Function:
     `call` gets the execution and one Arrow column a parameter and returns one of the same length.
     `parameters` and `optional` name the SQL parameters; the types are DuckDB's names. `as_table`
     shows a list of structs as rows, to be read in FROM. `runs_model` keeps DuckDB from calling it
-    while it plans: because it is slow, or because it changes something.
+    while it plans: because it is slow, or because it changes something. `volatile` is for what
+    changes something, or tells what changes: DuckDB calls it once for each row of each execution,
+    and folds no call, not even that of a prepared statement or in a transaction.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Function:
     returns: str
     runs_model: bool = False
     as_table: bool = False
+    volatile: bool = False
 
     @property
     def internal_name(self) -> str:

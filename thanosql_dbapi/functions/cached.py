@@ -56,6 +56,7 @@ FUNCTIONS = (
         {"model": "VARCHAR"},
         f"{struct(CACHE)}[]",
         as_table=True,
+        volatile=True,
     ),
     Function(
         "thanosql_clear_cache",
@@ -64,5 +65,6 @@ FUNCTIONS = (
         {"model": "VARCHAR"},
         "BIGINT",
         runs_model=True,
+        volatile=True,
     ),
 )

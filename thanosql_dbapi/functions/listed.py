@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 
 def list_models(execution: Execution, kind: pa.ChunkedArray) -> pa.Array:
-    """List models: those of the workspace (`model`), or of the catalogue (`thanosql_model`)."""
+    """List models: those of the workspace (`model`), or of the catalogue (`thanosql_model`).
+
+    `published` tells whether a version of it is in force; those of the catalogue have none.
+    """
     import pyarrow as pa
 
     fields = [
         ("name", pa.string()),
         ("class_name", pa.string()),
         ("last_updated_utc", pa.timestamp("us")),
+        ("published", pa.bool_()),
     ]
     listed = [list(_models(execution, text)) for text in kind.to_pylist()]
     return pa.array(listed, pa.list_(pa.struct(fields)))
@@ -34,6 +38,7 @@ def _models(execution: Execution, kind: str) -> Iterator[dict[str, Any]]:
                 "name": model.name,
                 "class_name": model.class_name,
                 "last_updated_utc": model.updated.replace(tzinfo=None),
+                "published": model.published,
             }
     elif kind == "thanosql_model":
         for entry in CATALOGUE.values():
@@ -61,7 +66,8 @@ FUNCTIONS = (
         list_models,
         {"kind": "VARCHAR"},
         {},
-        "STRUCT(name VARCHAR, class_name VARCHAR, last_updated_utc TIMESTAMP)[]",
+        "STRUCT(name VARCHAR, class_name VARCHAR, last_updated_utc TIMESTAMP, published BOOLEAN)[]",
+        volatile=True,
     ),
     Function(
         "thanosql_list_datasets",

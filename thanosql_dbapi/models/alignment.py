@@ -3,7 +3,7 @@
 A path takes one label a frame; its text is what is left when repeats are merged and blanks dropped
 (Graves et al., "Connectionist Temporal Classification", 2006). The greedy path takes each frame's
 likeliest label. No other path of any text is likelier, so none of its own text is: it already is
-the Viterbi alignment of that text, and no second aligner is needed.
+the Viterbi alignment of that text. Another text's alignment is `forced_alignment`'s to find.
 
 Scores. A letter's probability is that of the label in the frame of its run where the model is
 surest of it; single frames at the edge of a run, where letter and blank are near a tie, therefore
@@ -114,6 +114,19 @@ def best_path(
     return ids, -np.log(rest)
 
 
+def collapsed(ids: NDArray[np.integer[Any]], alphabet: Alphabet) -> list[int]:
+    """Return what a path writes: its labels, repeats merged, and blanks dropped then."""
+    labels = alphabet.same_as[ids]
+    firsts = labels[np.flatnonzero(np.diff(labels, prepend=-1))]
+    written: list[int] = firsts[firsts != alphabet.blank].tolist()
+    return written
+
+
+def text_of(ids: NDArray[np.integer[Any]], alphabet: Alphabet) -> str:
+    """Return the text of a path, as `transcript` has it; none for no frames."""
+    return alphabet.text("".join(alphabet.pieces[label] for label in collapsed(ids, alphabet)))
+
+
 def transcript(
     ids: NDArray[np.integer[Any]],
     log_probs: NDArray[np.floating[Any]],
@@ -122,7 +135,7 @@ def transcript(
     frame_s: float,
     seconds: float,
 ) -> Prediction:
-    """Return what a greedy path says: its text, and its words and chunks in seconds.
+    """Return what a path says: its text, and its words and chunks in seconds.
 
     `ids` and `log_probs` are (frames,), at least one, as `best_path` returns them: the logits
     themselves need not be kept. Frames are `frame_s` apart, and the audio lasts `seconds`. The

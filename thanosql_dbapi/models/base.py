@@ -16,6 +16,7 @@ from ..options import OptionSpec
 
 if TYPE_CHECKING:
     from ..exceptions import MediaError
+    from ..journal import Journal
     from ..media.sources import Media
     from ..progress import Progress
     from ..registry import Version
@@ -30,15 +31,6 @@ class Verb(StrEnum):
     EVALUATE = "EVALUATE"
     CONVERT = "CONVERT"
     SEARCH = "SEARCH"
-
-
-class InputError(Exception):
-    """One input of a batch cannot be used; `index` counts from 0 within the batch."""
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(reason)
-        self.index = index
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +92,83 @@ class Model(Protocol):
         """
 
 
+class Severity(StrEnum):
+    """How bad a finding about the data is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about the data of a training before it began.
+
+    `kind` is its class (`duplicate audio`, say), `row` the row from 1, in the query or, where
+    `held_out` is set, in the validation's; None where it is about the data as a whole, as figures
+    are. `name` is the row's file, and `detail` says more.
+    """
+
+    kind: str
+    severity: Severity
+    row: int | None
+    name: str | None
+    detail: str
+    held_out: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """What a new model is made from.
 
-    `base` is the folder of the model to start from, `inputs` and `labels` the rows; `options`
-    are complete and checked. `check` raises when the run was stopped: to be called between steps.
+    `base` is the folder of the model to start from, `inputs` and `labels` the rows;
+    `held_out_inputs` and `held_out_labels` are those of a validation query, none where there is no
+    such query. `options` are complete and checked. `folder` lasts beyond a crash: what a training
+    leaves there, the same training goes on from. `journal` is told how far it is. `check` raises
+    when the run was stopped: to be called between steps.
     """
 
     base: Path
     inputs: Sequence[Media]
     labels: Sequence[str]
+    held_out_inputs: Sequence[Media]
+    held_out_labels: Sequence[str]
     options: Mapping[str, Any]
     device: str
+    folder: Path
+    journal: Journal
     check: Callable[[], None]
     progress: Progress
+
+
+class Prepared(Protocol):
+    """A training whose data were read and looked at."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was found about the data; one of `Severity.ERROR` dooms the training."""
+
+    def train(self, folder: Path) -> Trained:
+        """Train a model and save it into the empty `folder`.
+
+        Raises:
+            TrainingError: the run could not go on.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training.
+
+    `facts` are kept with the version and decide what it predicts; `lineage` is kept too, and
+    decides nothing. `refusal` says why the model should not come into force; None where it may.
+    `remark` is to be told to the user either way.
+    """
+
+    facts: Mapping[str, Any]
+    lineage: Mapping[str, Any]
+    refusal: str | None = None
+    remark: str | None = None
 
 
 class Family(Protocol):
@@ -162,10 +216,9 @@ class Family(Protocol):
             OperationalError: the checkpoint is not of this family, or not in safetensors.
         """
 
-    def train(self, training: Training, folder: Path) -> Mapping[str, Any]:
-        """Train a model and save it into the empty `folder`; return facts to keep with it.
+    def prepare(self, training: Training) -> Prepared:
+        """Read the rows of a training and look at them, in seconds; nothing is trained yet.
 
         Raises:
-            InputError: a row cannot be trained on.
-            TrainingError: the run could not go on.
+            OperationalError: the base's folder holds no such model.
         """

@@ -8,8 +8,7 @@ knows no SQL.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,18 +17,19 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-from ..exceptions import MediaError
-from ..media.audio import decode_audio
 from .alignment import alphabet_of, seconds_per_frame, transcript
-from .base import InputError, Outcome, Prediction, Watch
+from .base import Outcome, Prediction, Watch
+from .beam import CANDIDATES, BeamDecoder, Beams
 from .frames import frames_of, samples_for
 from .logits import logits_of, pad
 from .pipeline import Pipeline
 from .precision import ExactFloat32, require_numbers, weights_at
 from .speech_options import resolve_precision
-from .windows import Path, Window, cut, stitch
+from .windows import Candidates, Path, Window, cut, stitch
 
 if TYPE_CHECKING:
+    from pathlib import Path as FilePath
+
     from ..media.sources import Media
 
 #: Longer files are cut into windows of so many seconds, which share so many with their neighbour.
@@ -51,15 +51,21 @@ class CTCModel:
         extractor: Wav2Vec2FeatureExtractor,
         text_case: str | None,
         device: str,
+        folder: FilePath | None = None,
     ) -> None:
         self._device = device
-        self.recogniser = CTCRecogniser(model, tokenizer, extractor, text_case, device)
+        self.recogniser = CTCRecogniser(model, tokenizer, extractor, text_case, device, folder)
         self.pipeline = Pipeline(self.recogniser, device)
 
     def predict(
         self, inputs: Sequence[Media], options: Mapping[str, Any], watch: Watch
     ) -> Generator[tuple[int, Outcome]]:
-        """Transcribe files; see `models.base.Model`."""
+        """Transcribe files; see `models.base.Model`.
+
+        Raises:
+            NotSupportedError: the options ask for a beam search, and there is no language model.
+        """
+        self.recogniser.beam(options)  # before any file is read
         precision = resolve_precision(options["precision"], self._device)
         return self.pipeline.run(inputs, options, precision, watch, fixed=precision == "int8")
 
@@ -88,6 +94,7 @@ class CTCRecogniser:
         extractor: Wav2Vec2FeatureExtractor,
         text_case: str | None,
         device: str,
+        folder: FilePath | None = None,
     ) -> None:
         self._model = model.eval()  # type: ignore[no-untyped-call]
         self._model.to(torch.device(device))
@@ -97,6 +104,7 @@ class CTCRecogniser:
         self._contexts = {"full": ExactFloat32(device)}
         self._normalise = bool(extractor.do_normalize)
         self._alphabet = alphabet_of(tokenizer, model.lm_head.out_features, text_case)
+        self._beams = None if folder is None else Beams(folder, self._alphabet)
         self._quiet = self._alphabet.spaces | (
             np.arange(model.lm_head.out_features) == self._alphabet.blank
         )
@@ -170,27 +178,45 @@ class CTCRecogniser:
                 padded = padded.pin_memory()  # so that the copy need not be waited for
             return logits_of(self._models[precision], padded, [len(row) for row in rows])
 
+    def beam(self, options: Mapping[str, Any]) -> BeamDecoder | None:
+        """Return the beam search that options come to; None is the greedy path.
+
+        Raises:
+            NotSupportedError: a beam search is asked for, and there is no language model.
+        """
+        if self._beams is None:
+            return None
+        choice = self._beams.choice(options)
+        return None if choice is None else self._beams.decoder(choice)
+
     def forward(
-        self, windows: Sequence[Window], width: int, precision: str, _options: Mapping[str, Any]
+        self, windows: Sequence[Window], width: int, precision: str, options: Mapping[str, Any]
     ) -> Sequence[Path]:
-        """Return each window's path; see `models.recogniser.Recogniser`."""
+        """Return each window's path; see `models.recogniser.Recogniser`.
+
+        A beam search needs the paths' candidates too.
+        """
         logits = self.logits([window.features for window in windows], width, precision)
-        with torch.inference_mode():
-            logits = logits.float()
-            ids = logits.argmax(dim=-1)
-            log_probs = logits.log_softmax(dim=-1).gather(-1, ids[..., None])[..., 0]
-        rows = zip(windows, ids.cpu().numpy(), log_probs.cpu().numpy(), strict=True)
-        paths = [self._path(*row) for row in rows]
+        if self.beam(options) is None:
+            with torch.inference_mode():
+                logits = logits.float()
+                ids = logits.argmax(dim=-1)
+                log_probs = logits.log_softmax(dim=-1).gather(-1, ids[..., None])[..., 0]
+            rows = zip(windows, ids.cpu().numpy(), log_probs.cpu().numpy(), strict=True)
+            paths = [self._path(*row) for row in rows]
+        else:
+            found = zip(windows, *likeliest(logits), strict=True)
+            paths = [self._path_with(*row) for row in found]
         if precision != "half":
             return paths
         # float16 ends at 65,504, and some models go beyond it on some files.
         return [
-            path if np.isfinite(path.log_probs).all() else self._in_full(window)
+            path if np.isfinite(path.log_probs).all() else self._in_full(window, options)
             for window, path in zip(windows, paths, strict=True)
         ]
 
-    def _in_full(self, window: Window) -> Path:
-        (path,) = self.forward([window], window.samples, "full", {})
+    def _in_full(self, window: Window, options: Mapping[str, Any]) -> Path:
+        (path,) = self.forward([window], window.samples, "full", options)
         return path
 
     def _path(self, window: Window, ids: NDArray[np.int64], log_probs: NDArray[np.float32]) -> Path:
@@ -198,41 +224,36 @@ class CTCRecogniser:
         # Copies: a view of the batch's rows would keep all of them until the file is done.
         return Path(ids[:count].copy(), log_probs[:count].copy(), window.first // self._hop)
 
+    def _path_with(
+        self, window: Window, labels: NDArray[np.int32], log_probs: NDArray[np.float32]
+    ) -> Path:
+        count = self.frames(window.samples)
+        kept = Candidates(labels[:count].copy(), log_probs[:count].copy())
+        ids = kept.labels[:, 0].astype(np.int64)
+        return Path(ids, kept.log_probs[:, 0], window.first // self._hop, kept)
+
     def join(
         self,
         pieces: Sequence[tuple[Window, Path]],
         seconds: float,
-        _options: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> Prediction:
         """Return what the paths of a file's windows say; see `models.recogniser.Recogniser`."""
         path = stitch([path for _, path in pieces], self._quiet)
         require_numbers(path.log_probs)
-        return transcript(
-            path.ids, path.log_probs, self._alphabet, frame_s=self._frame_s, seconds=seconds
-        )
+        ids, log_probs = path.ids, path.log_probs
+        decoder = self.beam(options)
+        if decoder is not None and path.candidates is not None:
+            ids, log_probs = decoder.path(path.candidates)
+        return transcript(ids, log_probs, self._alphabet, frame_s=self._frame_s, seconds=seconds)
 
 
-def decode_all(
-    inputs: Sequence[Media],
-    sampling_rate: int,
-    decoders: ThreadPoolExecutor,
-    check: Callable[[], None],
-) -> list[NDArray[np.float32]]:
-    """Decode files side by side, in order: all that a training needs.
+def likeliest(logits: torch.Tensor) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return each frame's likeliest labels, the likeliest first, with their log-probabilities.
 
-    Raises:
-        InputError: a file is missing or broken.
+    `logits` are (rows, frames, labels); both answers are (rows, frames, candidates).
     """
-    futures = [decoders.submit(decode_audio, media, sampling_rate) for media in inputs]
-    waveforms = []
-    for index, future in enumerate(futures):
-        try:
-            check()
-            waveforms.append(future.result())
-        except MediaError as error:
-            raise InputError(index, str(error)) from error
-        finally:
-            if index + 1 > len(waveforms):  # something was raised: what waits need not be done
-                for waiting in futures:
-                    waiting.cancel()
-    return waveforms
+    with torch.inference_mode():
+        log_probs = logits.float().log_softmax(dim=-1)
+        found = log_probs.topk(min(CANDIDATES, log_probs.shape[-1]), dim=-1)
+        return found.indices.int().cpu().numpy(), found.values.cpu().numpy()

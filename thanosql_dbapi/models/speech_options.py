@@ -71,8 +71,34 @@ OVERWRITE: Final = OptionSpec(
     "overwrite", bool, False, "make a new version of a model that exists", to_model=False
 )
 
-PREDICT: Final = (AUDIO, ROWS, PRECISION, RESULT, SCORE, WORDS, RETURN)
-EVALUATE: Final = (AUDIO, TEXT, ROWS, PRECISION)
+DECODER: Final = OptionSpec(
+    "decoder",
+    str,
+    "auto",
+    "take each frame's likeliest letter, or search the likeliest words by the model's language"
+    " model; auto is what its BUILD chose",
+    choices=("auto", "greedy", "beam"),
+)
+BEAM_WIDTH: Final = OptionSpec(
+    "beam_width", int, 0, "how many beginnings a beam search follows; 0 is the model's", minimum=0
+)
+LM_WEIGHT: Final = OptionSpec(
+    "lm_weight",
+    (float, str),
+    "auto",
+    "how much the language model counts in a beam search; auto is the model's",
+    minimum=0,
+    choices=("auto",),
+)
+
+#: What every speech recogniser has.
+SHARED_PREDICT: Final = (AUDIO, ROWS, PRECISION, RESULT, SCORE, WORDS, RETURN)
+SHARED_EVALUATE: Final = (AUDIO, TEXT, ROWS, PRECISION)
+
+#: What one with a CTC head has.
+DECODING: Final = (DECODER, BEAM_WIDTH, LM_WEIGHT)
+PREDICT: Final = (*SHARED_PREDICT, *DECODING)
+EVALUATE: Final = (*SHARED_EVALUATE, *DECODING)
 
 #: On Linux a GPU that torch can use shows itself by one of these.
 _DRIVERS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))

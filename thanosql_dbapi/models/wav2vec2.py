@@ -6,29 +6,22 @@ Representations", 2020. Importing this module loads no torch; it knows no SQL.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import OperationalError, TrainingError
+from ..exceptions import OperationalError
 from ..options import OptionSpec
 from ..registry import Version
 from . import speech_options, stack
-from .base import InputError, Model, Training, Verb
-from .speech_options import AUDIO, BATCH, OVERWRITE, TEXT, resolve_precision
-from .vocabulary import UnfitText, Vocabulary, majority_case
+from .base import Model, Prepared, Training, Verb
+from .speech_options import resolve_precision
+from .training.options import training_options
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
-
-    from .training.loop import TrainingStep, TrainingSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +32,7 @@ class Wav2Vec2:
     checkpoint: str | None
     language: str
     learning_rate: float = 1e-4
+    freeze_feature_encoder: bool = True
 
     @property
     def verbs(self) -> frozenset[Verb]:
@@ -56,18 +50,9 @@ class Wav2Vec2:
             return speech_options.PREDICT
         if verb is Verb.EVALUATE:
             return speech_options.EVALUATE
-        epochs = OptionSpec(
-            "max_epochs", int, 5, "passes over the rows", minimum=1, aliases=("epochs",)
+        return training_options(
+            self.learning_rate, freeze_feature_encoder=self.freeze_feature_encoder
         )
-        rate = OptionSpec(
-            "learning_rate",
-            float,
-            self.learning_rate,
-            "the highest learning rate",
-            minimum=0,
-            above=True,
-        )
-        return (AUDIO, TEXT, BATCH, epochs, rate, OVERWRITE)
 
     def precision(self, options: Mapping[str, Any], device: str) -> str:
         """What `precision` comes to on a device; see `models.base.Family`."""
@@ -79,7 +64,9 @@ class Wav2Vec2:
         from .speech import CTCModel
 
         device = stack.resolve_device(device)
-        return CTCModel(model, tokenizer, extractor, version.facts.get("text_case"), device)
+        return CTCModel(
+            model, tokenizer, extractor, version.facts.get("text_case"), device, version.folder
+        )
 
     def adopt(self, checkpoint: Path, folder: Path) -> Mapping[str, Any]:
         """Write a checkpoint as a version of a model; see `models.base.Family`."""
@@ -87,35 +74,18 @@ class Wav2Vec2:
             part.save_pretrained(folder)
         return {"text_case": None, "libraries": _libraries()}
 
-    def train(self, training: Training, folder: Path) -> Mapping[str, Any]:
-        """Fine-tune a model and save it; see `models.base.Family`."""
-        model, tokenizer, extractor = _load(training.base)
-        letters = frozenset(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens) - {"|"}
-        labels = _labels(tokenizer, Vocabulary(letters, self.language), training.labels)
-        waveforms = _waveforms(training, extractor.sampling_rate)
-        _require_room(model, waveforms, labels)
-        device = stack.resolve_device(training.device)
-        started = time.monotonic()
-        summary = _fine_tune(model, waveforms, labels, training, extractor, device)
-        for part in (model, tokenizer, extractor):
-            part.save_pretrained(folder)
-        return {
-            "text_case": majority_case(training.labels),
-            "rows": len(labels),
-            "data_digest": _digest(waveforms, training.labels),
-            "audio_seconds": round(sum(map(len, waveforms)) / extractor.sampling_rate, 3),
-            "device": device,
-            "seconds": round(time.monotonic() - started, 3),
-            "steps": summary.steps,
-            "epoch_losses": list(summary.epoch_losses),
-            "libraries": _libraries(),
-        }
+    def prepare(self, training: Training) -> Prepared:
+        """Read the rows of a training and look at them; see `models.base.Family`."""
+        stack.require_stack()
+        from .training.ctc import prepare
+
+        return prepare(training, _load(training.base), self.language)
 
 
 ENGLISH = Wav2Vec2("Wav2Vec2En", "facebook/wav2vec2-base-960h", "en")
 KOREAN = Wav2Vec2("Wav2Vec2Ko", "kresnik/wav2vec2-large-xlsr-korean", "ko")
-#: A hundredth of the others' size: it wants larger steps.
-TINY = Wav2Vec2("Wav2Vec2Tiny", None, "en", learning_rate=1e-3)
+#: A hundredth of the others' size, from synthetic speech: it wants larger steps, of all its layers.
+TINY = Wav2Vec2("Wav2Vec2Tiny", None, "en", learning_rate=1e-3, freeze_feature_encoder=False)
 
 
 def _load(
@@ -144,95 +114,6 @@ def _load(
             f"the weights in {folder} lack {', '.join(missing)}: it is no speech recogniser yet"
         )
     return model, tokenizer, extractor
-
-
-def _labels(
-    tokenizer: Wav2Vec2CTCTokenizer, vocabulary: Vocabulary, texts: Sequence[str]
-) -> list[list[int]]:
-    labels = []
-    for index, text in enumerate(texts):
-        try:
-            labels.append(tokenizer(vocabulary.fit(text)).input_ids)
-        except UnfitText as error:
-            raise InputError(index, str(error)) from error
-    return labels
-
-
-def _waveforms(training: Training, sampling_rate: int) -> list[NDArray[np.float32]]:
-    from .speech import decode_all
-
-    with ThreadPoolExecutor(2) as decoders:
-        return decode_all(training.inputs, sampling_rate, decoders, training.check)
-
-
-def _require_room(
-    model: Wav2Vec2ForCTC,
-    waveforms: Sequence[NDArray[np.float32]],
-    labels: Sequence[Sequence[int]],
-) -> None:
-    """Refuse a text that its audio is too short for: its CTC loss would be infinite."""
-    from .frames import frames_needed, frames_of
-
-    for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
-        frames = frames_of(model, len(waveform))
-        if frames < frames_needed(label):
-            raise InputError(
-                index,
-                f"the text has {len(label)} letters, and the audio only {max(frames, 0)} frames:"
-                " too short for what is said",
-            )
-
-
-def _fine_tune(
-    model: Wav2Vec2ForCTC,
-    waveforms: Sequence[NDArray[np.float32]],
-    labels: Sequence[Sequence[int]],
-    training: Training,
-    extractor: Wav2Vec2FeatureExtractor,
-    device: str,
-) -> TrainingSummary:
-    import torch
-
-    from .training.loop import TrainingSettings, train
-
-    options = training.options
-    bar = training.progress.bar("train", "steps")
-
-    def report(step: TrainingStep) -> None:
-        training.check()
-        bar.update(step.step, step.steps, epoch=step.epoch, loss=step.loss)
-
-    settings = TrainingSettings(
-        batch_size=options["batch_size"],
-        max_epochs=options["max_epochs"],
-        learning_rate=options["learning_rate"],
-        normalise=bool(extractor.do_normalize),
-    )
-    try:
-        return train(
-            model,
-            waveforms,
-            labels,
-            settings,
-            report=report,
-            sampling_rate=extractor.sampling_rate,
-            device=torch.device(device),
-        )
-    except FloatingPointError as error:
-        raise TrainingError(
-            f"the training diverged: {error}. Nothing was saved; a smaller learning_rate than"
-            f" {options['learning_rate']:g} may help."
-        ) from error
-    finally:
-        bar.close()
-
-
-def _digest(waveforms: Sequence[NDArray[np.float32]], texts: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for waveform, text in zip(waveforms, texts, strict=True):
-        digest.update(waveform.tobytes())
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()
 
 
 def _libraries() -> dict[str, str]:

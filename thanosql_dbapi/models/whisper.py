@@ -16,7 +16,7 @@ from ..exceptions import NotSupportedError, OperationalError
 from ..options import OptionSpec
 from ..registry import Version
 from . import speech_options, stack
-from .base import Model, Training, Verb
+from .base import Model, Prepared, Training, Verb
 
 if TYPE_CHECKING:
     from transformers import (
@@ -60,8 +60,8 @@ class Whisper:
     def options(self, verb: Verb) -> tuple[OptionSpec, ...]:
         """The options of a verb."""
         if verb is Verb.EVALUATE:
-            return (*speech_options.EVALUATE, _LANGUAGE, _TASK)
-        return (*speech_options.PREDICT, _LANGUAGE, _TASK, _TIMED)
+            return (*speech_options.SHARED_EVALUATE, _LANGUAGE, _TASK)
+        return (*speech_options.SHARED_PREDICT, _LANGUAGE, _TASK, _TIMED)
 
     def precision(self, options: Mapping[str, Any], device: str) -> str:
         """Return the precision that options come to on a device; see `models.base.Family`."""
@@ -87,7 +87,7 @@ class Whisper:
         libraries = ("torch", "transformers")
         return {"libraries": {name: importlib.metadata.version(name) for name in libraries}}
 
-    def train(self, training: Training, folder: Path) -> Mapping[str, Any]:  # noqa: ARG002
+    def prepare(self, training: Training) -> Prepared:  # noqa: ARG002
         """Refuse: this version does not train Whisper.
 
         Raises:

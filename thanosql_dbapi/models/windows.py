@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,20 +57,41 @@ def cut(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The likeliest labels of each frame, the likeliest first, with their log-probabilities.
+
+    Both are (frames, candidates).
+    """
+
+    labels: NDArray[np.int32]
+    log_probs: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Path:
     """What a model says of a window: each frame's likeliest label, and its log-probability.
 
-    `ids` and `log_probs` are (frames,); `first` counts the file's frames before them.
+    `ids` and `log_probs` are (frames,); `first` counts the file's frames before them. `candidates`
+    are kept where a beam search is to follow.
     """
 
     ids: NDArray[np.int64]
     log_probs: NDArray[np.float32]
     first: int
+    candidates: Candidates | None = None
 
     @property
     def end(self) -> int:
         """The file's frames up to its end."""
         return self.first + len(self.ids)
+
+    def between(self, start: int, end: int) -> Path:
+        """Return what it says from one of the file's frames to another."""
+        frames = slice(start - self.first, end - self.first)
+        kept = self.candidates
+        if kept is not None:
+            kept = Candidates(kept.labels[frames], kept.log_probs[frames])
+        return Path(self.ids[frames], self.log_probs[frames], start, kept)
 
 
 def stitch(paths: Sequence[Path], quiet: NDArray[np.bool_]) -> Path:
@@ -79,18 +100,32 @@ def stitch(paths: Sequence[Path], quiet: NDArray[np.bool_]) -> Path:
     `quiet` tells by label which of them write no letter: blanks and what parts words.
     """
     paths = _reaching(paths)
-    ids: list[NDArray[Any]] = []
-    log_probs: list[NDArray[Any]] = []
+    parts: list[Path] = []
     start = paths[0].first
     for left, right in itertools.pairwise(paths):
         seam = max(start, _seam(left, right, quiet))
-        ids.append(left.ids[start - left.first : seam - left.first])
-        log_probs.append(left.log_probs[start - left.first : seam - left.first])
+        parts.append(left.between(start, seam))
         start = seam
-    last = paths[-1]
-    ids.append(last.ids[start - last.first :])
-    log_probs.append(last.log_probs[start - last.first :])
-    return Path(np.concatenate(ids), np.concatenate(log_probs), paths[0].first)
+    parts.append(paths[-1].between(start, paths[-1].end))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[Path]) -> Path:
+    kept = [part.candidates for part in parts if part.candidates is not None]
+    candidates = (
+        Candidates(
+            np.concatenate([each.labels for each in kept]),
+            np.concatenate([each.log_probs for each in kept]),
+        )
+        if kept
+        else None
+    )
+    return Path(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.log_probs for part in parts]),
+        parts[0].first,
+        candidates,
+    )
 
 
 def _reaching(paths: Sequence[Path]) -> list[Path]:

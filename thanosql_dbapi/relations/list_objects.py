@@ -22,6 +22,8 @@ def list_sql(statement: ListObjects, _scope: Scope) -> str:
         columns, call = ["name", "data_type"], "thanosql_list_datasets('dataset')"
     else:
         columns = ["name", "class_name", "last_updated_utc"]
+        if statement.kind is ListKind.MODEL:
+            columns.append("published")
         call = f"thanosql_list_models('{statement.kind.value}')"
     shown = ", ".join(f"listed.{column} AS {column}" for column in columns)
     return f"SELECT {shown} FROM (SELECT unnest({call}) AS listed)"

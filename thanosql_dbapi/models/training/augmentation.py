@@ -10,10 +10,13 @@ waveform itself, so that it suits a model with any feature encoder.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .settings import KINDS
 
 Waveform: TypeAlias = NDArray[np.float32]
 
@@ -32,19 +35,29 @@ def draw_speeds(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def augment(
-    waveform: Waveform, rng: np.random.Generator, *, speed: float = 1.0, sampling_rate: int = 16000
+    waveform: Waveform,
+    rng: np.random.Generator,
+    *,
+    kinds: Collection[str] = KINDS,
+    speed: float = 1.0,
+    sampling_rate: int = 16000,
 ) -> Waveform:
-    """Return an altered copy: speed, spectrum (band, tilt, echo), masks, noise and gain.
+    """Return an altered copy.
 
-    The length changes by `speed` alone; the sampling rate stays.
+    `kinds` are those that may be used: 'filter' changes the spectrum (band, tilt, echo), 'noise'
+    adds noise and gain, 'mask' silences stretches of time and bands of frequency. 'speed' is drawn
+    for all utterances of an epoch together and comes as a factor: it alone changes the length.
     """
     altered = change_speed(waveform, speed)
     if not altered.size:
         return altered
-    if rng.random() < 0.8:
-        altered = filter_spectrum(altered, draw_response(len(altered), rng, sampling_rate))
-    if rng.random() < 0.6:
+    if {"filter", "mask"} & set(kinds) and rng.random() < 0.8:
+        response = draw_response(len(altered), rng, sampling_rate, kinds)
+        altered = filter_spectrum(altered, response)
+    if "mask" in kinds and rng.random() < 0.6:
         altered = mask_time(altered, rng, sampling_rate)
+    if "noise" not in kinds:
+        return altered
     if rng.random() < 0.7:
         altered = add_noise(altered, rng, snr=rng.uniform(5.0, 40.0))
     return change_gain(altered, decibels=rng.uniform(-12.0, 6.0))
@@ -71,21 +84,21 @@ def filter_spectrum(waveform: Waveform, response: NDArray[np.complex128]) -> Wav
 
 
 def draw_response(
-    samples: int, rng: np.random.Generator, sampling_rate: int
+    samples: int, rng: np.random.Generator, sampling_rate: int, kinds: Collection[str] = KINDS
 ) -> NDArray[np.complex128]:
     """Draw one response for band limits, tilt, a masked band and an echo: one transform for all."""
     # Room for the echo's tail, then up to a multiple of 2048, a length the transform is quick at.
     padded = -(-(samples + sampling_rate // 5) // 2048) * 2048
     frequencies = np.fft.rfftfreq(padded, 1.0 / sampling_rate).astype(np.float64)
     response = np.ones(len(frequencies), dtype=np.complex128)
-    if rng.random() < 0.5:
+    if "filter" in kinds and rng.random() < 0.5:
         response *= _band(frequencies, rng.uniform(*_LOW_CUTOFFS), rng.uniform(*_HIGH_CUTOFFS))
-    if rng.random() < 0.6:
+    if "filter" in kinds and rng.random() < 0.6:
         response *= _tilt(frequencies, rng.uniform(-5.0, 5.0))
-    if rng.random() < 0.4:
+    if "mask" in kinds and rng.random() < 0.4:
         low = rng.uniform(100.0, 3500.0)
         response *= 1.0 - 0.95 * _band(frequencies, low, low * rng.uniform(1.1, 1.4))
-    if rng.random() < 0.3:
+    if "filter" in kinds and rng.random() < 0.3:
         response *= np.fft.rfft(_echo(rng, sampling_rate), padded)
     return response
 

@@ -1,84 +1,65 @@
-"""CTC fine-tuning of a Wav2Vec2 model on waveforms and label numbers: one straight loop.
+"""CTC fine-tuning of a Wav2Vec2 model on waveforms and label numbers: one loop, that can go on.
 
-Pure torch.  It knows no SQL, no text, no vocabulary and no files: labels arrive as numbers, and the
-model is left trained in memory for the caller to save.
+What is random in a step depends on the seed and the step alone (`plan`, `utterances`, `draws`), so
+a training that was cut off and goes on from a checkpoint ends as if it had not been. It knows no
+SQL, no text, no vocabulary and no media: labels arrive as numbers, and the model is left trained
+in memory for the caller to save.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn.functional import ctc_loss
 from transformers import Wav2Vec2ForCTC
 
-from ..frames import frames_needed, frames_of, samples_for
-from ..logits import logits_of, pad
-from . import augmentation
+from ...journal import Step
+from .. import threads
+from .checkpoints import Checkpoint, Checkpoints
+from .optimiser import Optimiser
+from .plan import Plan
+from .processes import Processes
+from .settings import TrainingSettings
+from .state import State, identity
+from .steps import Steps, UtteranceTooLong
+from .utterances import Utterances, Waveform, samples_needed
 
-Waveform: TypeAlias = NDArray[np.float32]
+#: Seconds of training between checkpoints; more where writing them takes over a twentieth.
+_CHECKPOINT_S: Final = 30.0
+_CHECKPOINT_SHARE: Final = 0.05
 
-_WARM_UP: Final = 0.1
-_WEIGHT_DECAY: Final = 0.01
-_GRADIENT_NORM: Final = 1.0
-# Each new input shape costs oneDNN about 180 ms, so padded lengths come from a coarse scale.
-_SHORTEST_PADDED: Final = 0.5
-_PADDING_STEP: Final = 1.12
+__all__ = ["TrainingSummary", "UtteranceTooLong", "train"]
 
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How to train.
-
-    `batch_seconds`, where given, replaces `batch_size`: as many utterances as fill so many padded
-    seconds.  `shorter_first` goes through the first epoch from short utterances to long ones, which
-    a model with random weights needs.  `normalise` brings each utterance to zero mean and unit
-    variance, as a feature extractor with `do_normalize` does at inference.
-    """
-
-    batch_size: int = 16
-    max_epochs: int = 5
-    learning_rate: float = 1e-4
-    seed: int = 0
-    freeze_feature_encoder: bool = False
-    augment: bool = True
-    normalise: bool = True
-    batch_seconds: float | None = None
-    shorter_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """One optimiser step, counted from 1; `audio_seconds` were trained on so far."""
-
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float
-    learning_rate: float
-    audio_seconds: float
+Validate: TypeAlias = Callable[[Wav2Vec2ForCTC], float]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSummary:
-    """What a whole training did; `epoch_losses` are means over an epoch's utterances."""
+    """What a whole training did; `epoch_losses` are means over an epoch's utterances.
+
+    `steps` and `seconds` count what was done before it was resumed too, `resumed_from` is the step
+    it went on from, and `damaged` tells the checkpoints that were passed over. `best_step` is the
+    step whose weights the model has, by `best_wer`; the last, where nothing was measured.
+    """
 
     steps: int
     epochs: int
     seconds: float
     epoch_losses: tuple[float, ...]
     audio_seconds: float
-
-
-Report: TypeAlias = Callable[[TrainingStep], None]
+    resumed_from: int
+    damaged: tuple[str, ...]
+    best_step: int
+    best_wer: float | None
+    stopped_early: bool
+    micro_batch_seconds: float
+    lanes: int
+    checkpoint_seconds: float
 
 
 def train(
@@ -87,249 +68,280 @@ def train(
     labels: Sequence[Sequence[int]],
     settings: TrainingSettings | None = None,
     *,
-    report: Report | None = None,
     sampling_rate: int = 16000,
     device: torch.device | None = None,
+    report: Callable[[Step], None] | None = None,
+    validate: Validate | None = None,
+    measured: Callable[[int, float], None] | None = None,
+    checkpoints: Path | None = None,
+    resume: bool = True,
+    resumed: Callable[[int], None] | None = None,
+    check: Callable[[], None] | None = None,
+    processes: Processes | None = None,
 ) -> TrainingSummary:
     """Train the model in place, and leave it in evaluation mode on `device`.
 
     Waveforms are mono at `sampling_rate` hertz; labels are numbers of the model's vocabulary.  Both
     are read again in each epoch, so a sequence may make them when asked.  `report` is called after
-    each optimiser step; what it raises ends the training.  On a CPU the same seed gives the same
-    weights.
+    each step, `check` before it; what they raise ends the training. `validate` returns the WER of
+    the model as it stands: the best weights are what is left in the end. `measured` is told the
+    step and what came of it.
+
+    `checkpoints` is a folder that is this training's alone. What was cut off goes on from there,
+    `resumed` is told the step, and ends with the same weights: on a CPU the same bits, as the same
+    seed gives at any time. `processes` is given where this is one of several that train together.
 
     Raises:
         ValueError: an utterance's labels do not fit its frames or the vocabulary; the message has
             its index, and nothing was trained.
         FloatingPointError: the loss or its gradient is no longer finite.
+        UtteranceTooLong: memory does not hold an utterance.
     """
     settings = settings or TrainingSettings()
-    shortest = _check(model, waveforms, labels, settings)
+    needed = samples_needed(model, waveforms, labels)
     where = device or model.device
-    rng = np.random.default_rng(settings.seed)
-    lengths = np.array([len(waveform) for waveform in waveforms])
-    plan = [
-        _plan_epoch(lengths, shortest, settings, sampling_rate, rng, first=epoch == 0)
-        for epoch in range(settings.max_epochs)
-    ]
-    with _seeded(settings.seed, where), _training(model.to(where), settings):  # type: ignore[arg-type]
-        run = _Run(model, waveforms, labels, settings, sampling_rate, where, rng)
-        return run.through(plan, report)
+    utterances = Utterances(waveforms, labels, settings, sampling_rate)
+    with threads.restored, _training(model.to(where), settings):  # type: ignore[arg-type]
+        plan = Plan(utterances.lengths, needed, settings, sampling_rate)
+        run = _Run(model, utterances, plan, where, processes)
+        run.report, run.check, run.measured = report, check, measured
+        run.validate = validate
+        if checkpoints is not None:
+            run.keep_in(Checkpoints(checkpoints), resume=resume)
+            if run.resumed_from and resumed:
+                resumed(run.resumed_from)
+        return run.to_the_end()
 
 
-@dataclass(frozen=True, slots=True)
-class _Take:
-    """One utterance of a batch, to be played at a speed."""
-
-    index: int
-    speed: float
-    samples: int
-
-
-_Batch: TypeAlias = list[_Take]
-
-
-@dataclass(frozen=True, slots=True)
 class _Run:
-    model: Wav2Vec2ForCTC
-    waveforms: Sequence[Waveform]
-    labels: Sequence[Sequence[int]]
-    settings: TrainingSettings
-    sampling_rate: int
-    device: torch.device
-    rng: np.random.Generator
+    """One training under way."""
 
-    def through(self, plan: list[list[_Batch]], report: Report | None) -> TrainingSummary:
-        """Go through the planned batches, epoch after epoch."""
-        started, audio_seconds, step = time.monotonic(), 0.0, 0
-        steps = sum(len(batches) for batches in plan)
-        optimizer, schedule = _optimiser(self.model, self.settings.learning_rate, steps)
-        epoch_losses = []
-        for epoch, batches in enumerate(plan, start=1):
-            total = 0.0
-            for batch in batches:
-                rate = float(schedule.get_last_lr()[0])
-                loss = self._step(batch, optimizer)
-                schedule.step()
-                step += 1
-                total += loss * len(batch)
-                audio_seconds += sum(take.samples for take in batch) / self.sampling_rate
-                if report:
-                    report(TrainingStep(step, steps, epoch, len(plan), loss, rate, audio_seconds))
-            epoch_losses.append(total / len(self.waveforms))
-        seconds = time.monotonic() - started
-        return TrainingSummary(steps, len(plan), seconds, tuple(epoch_losses), audio_seconds)
+    report: Callable[[Step], None] | None = None
+    check: Callable[[], None] | None = None
+    measured: Callable[[int, float], None] | None = None
+    validate: Validate | None = None
 
-    def _step(self, batch: _Batch, optimizer: torch.optim.Optimizer) -> float:
-        optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch) / len(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        total = loss.item()
-        parameters = [each for each in self.model.parameters() if each.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
-        if not (math.isfinite(total) and math.isfinite(norm.item())):
-            raise FloatingPointError(
-                f"the loss is {total} and its gradient {norm.item()}: lower the learning rate"
-            )
-        optimizer.step()
-        return total
+    def __init__(
+        self,
+        model: Wav2Vec2ForCTC,
+        utterances: Utterances,
+        plan: Plan,
+        device: torch.device,
+        processes: Processes | None,
+    ) -> None:
+        self._model = model
+        self._utterances = utterances
+        self._settings = utterances.settings
+        self._plan = plan
+        self._device = device
+        self._measurements = plan.measurements()
+        self._optimiser = Optimiser(model, self._settings, plan.steps, device)
+        self._steps = Steps(model, utterances, plan, self._optimiser, device, processes)
+        self._processes = processes
+        self._keeps = processes is None or processes.is_first
+        self._state = self._steps.state
+        self._checkpoints: Checkpoints | None = None
+        self._best: dict[str, torch.Tensor] = {}
+        self._best_saved = 0
+        #: False while weights and state do not go together.
+        self._whole = True
+        self._saved = (0, 0)
+        self._saved_at = time.monotonic()
+        self._saving_s = self._last_save_s = 0.0
+        self.resumed_from = 0
 
-    def _loss(self, batch: _Batch) -> torch.Tensor:
-        """Return the sum over utterances of the CTC loss for each label."""
-        waveforms = [self._waveform(take) for take in batch]
-        lengths = [len(waveform) for waveform in waveforms]
-        rows = pad(waveforms, _padded(max(lengths), self.sampling_rate))
-        logits = logits_of(self.model, rows, lengths)
-        targets = [self.labels[take.index] for take in batch]
-        target_lengths = torch.tensor([len(target) for target in targets])
-        losses = ctc_loss(
-            logits.float().log_softmax(-1).transpose(0, 1),
-            torch.tensor([label for target in targets for label in target]).to(self.device),
-            frames_of(self.model, torch.tensor(lengths)),
-            target_lengths,
-            blank=self.model.config.pad_token_id or 0,
-            reduction="none",
+    # Checkpoints
+
+    def keep_in(self, checkpoints: Checkpoints, *, resume: bool) -> None:
+        """Keep checkpoints, and go on from the newest that fits."""
+        self._checkpoints = checkpoints
+        found = checkpoints.load() if resume else None
+        if self._processes:
+            self._processes.wait()  # before one of them writes what another still reads
+        if found is not None and found.facts["identity"] == self._identity():
+            self._go_on(found)
+        elif self._keeps:
+            checkpoints.clear()
+
+    def _identity(self) -> str:
+        shapes = [each.shape for each in self._model.parameters()]
+        return identity(
+            self._settings, self._utterances.lengths.tolist(), self._utterances.labels, shapes
         )
-        return (losses / target_lengths.to(losses.device)).sum()
 
-    def _waveform(self, take: _Take) -> Waveform:
-        waveform = self.waveforms[take.index]
-        if self.settings.augment:
-            waveform = augmentation.augment(
-                waveform, self.rng, speed=take.speed, sampling_rate=self.sampling_rate
-            )
-        if self.settings.normalise:
-            waveform = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)
-        return waveform
+    def _go_on(self, checkpoint: Checkpoint) -> None:
+        self._state = self._steps.state = State.of(checkpoint.facts["state"])
+        self._model.load_state_dict(checkpoint.groups["weights"])
+        self._optimiser.load(checkpoint.groups["optimiser"], checkpoint.facts["scaler"])
+        best = checkpoint.groups.get("best", {})
+        self._best = {name: each.clone() for name, each in best.items()}
+        self._best_saved = self._state.best_step
+        self._saved = self._state.step, self._state.measured
+        self.resumed_from = self._state.step
 
+    def _save(self) -> None:
+        place = self._state.step, self._state.measured
+        if self._checkpoints is None or self._saved == place or not self._keeps:
+            return
+        started = time.monotonic()
+        groups: dict[str, Any] = {
+            "weights": self._model.state_dict(),
+            "optimiser": self._optimiser.tensors(),
+        }
+        if self._best:
+            groups["best"] = self._best
+        same = frozenset({"best"} if self._best_saved == self._state.best_step else ())
+        facts = {
+            "identity": self._identity(),
+            "state": self._state.facts(),
+            "scaler": self._optimiser.scaler_facts(),
+        }
+        self._checkpoints.save(groups, same, facts)
+        self._saved, self._best_saved = place, self._state.best_step
+        self._saved_at = time.monotonic()
+        self._last_save_s = self._saved_at - started
+        self._saving_s += self._last_save_s
 
-def _check(
-    model: Wav2Vec2ForCTC,
-    waveforms: Sequence[Waveform],
-    labels: Sequence[Sequence[int]],
-    settings: TrainingSettings,
-) -> NDArray[np.int64]:
-    """Refuse what cannot be trained on; return the fewest samples each utterance needs."""
-    if len(waveforms) != len(labels):
-        raise ValueError(f"{len(waveforms)} waveforms but {len(labels)} label sequences")
-    if not len(waveforms):
-        raise ValueError("there is nothing to train on: no waveforms")
-    if settings.batch_size < 1 or settings.max_epochs < 1:
-        raise ValueError("batch_size and max_epochs must be at least 1")
-    needed = [frames_needed(label) for label in labels]
-    symbols = model.config.vocab_size or 0
-    frames = frames_of(model, torch.tensor([len(waveform) for waveform in waveforms])).tolist()
-    for index, (has, needs) in enumerate(zip(frames, needed, strict=True)):
-        if not needs:
-            raise ValueError(f"utterance {index} has no labels")
-        if needs > has:
-            raise ValueError(
-                f"utterance {index} is too short for its labels: it has {max(0, has)} frames, "
-                f"its {len(labels[index])} labels need {needs}"
-            )
-        if not 0 <= min(labels[index]) <= max(labels[index]) < symbols:
-            raise ValueError(
-                f"utterance {index} has a label outside the model's 0 to {symbols - 1}"
-            )
-    return np.array([samples_for(model, frames) for frames in needed])
+    def _save_sometimes(self) -> None:
+        patience = max(_CHECKPOINT_S, self._last_save_s / _CHECKPOINT_SHARE)
+        if time.monotonic() - self._saved_at >= patience:
+            self._save()
 
+    # The course
 
-def _plan_epoch(
-    lengths: NDArray[np.int64],
-    shortest: NDArray[np.int64],
-    settings: TrainingSettings,
-    sampling_rate: int,
-    rng: np.random.Generator,
-    *,
-    first: bool,
-) -> list[_Batch]:
-    """Draw speeds, then make batches of similar length, in random order."""
-    samples = lengths
-    if settings.augment:
-        speeds = augmentation.draw_speeds(len(lengths), rng)
-        # Altered lengths come from a scale, so that many are equal; and no speed may leave an
-        # utterance with fewer frames than its labels need.
-        altered = np.maximum(_on_scale(lengths / speeds), shortest)
-        samples = np.where(speeds == 1.0, lengths, altered)
-    speeds = lengths / samples
-    # The jitter lets an utterance meet other neighbours in each epoch.
-    order = np.argsort(samples * rng.uniform(0.9, 1.1, len(samples)))
-    takes = [_Take(int(each), float(speeds[each]), int(samples[each])) for each in order]
-    batches = list(_split(takes, settings, sampling_rate))
-    if not (first and settings.shorter_first):
-        rng.shuffle(batches)
-    return batches
+    def to_the_end(self) -> TrainingSummary:
+        """Train until the last step, or until it gets no better."""
+        before = self._state.seconds
+        started = time.monotonic()
+        try:
+            while True:
+                self._state.seconds = before + time.monotonic() - started
+                if self._state.step in self._measurements and self._validate_now():
+                    self._measure()
+                if self._is_over():
+                    break
+                if self.check:
+                    self.check()
+                self._step()
+                self._save_sometimes()
+        except FloatingPointError:
+            raise
+        except BaseException:
+            if self._whole and self._state.step:
+                self._save()
+            raise
+        finally:
+            self._steps.close()
+        self._save()
+        if self._best:
+            self._model.load_state_dict(self._best)
+        return self._summary()
 
+    def _is_over(self) -> bool:
+        patience = self._settings.early_stopping
+        stopped = bool(patience) and self._state.stale >= patience
+        return stopped or self._state.step >= self._plan.steps
 
-def _split(takes: list[_Take], settings: TrainingSettings, sampling_rate: int) -> Iterator[_Batch]:
-    batch: _Batch = []
-    longest = 0
-    for take in takes:
-        longest = max(longest, _padded(take.samples, sampling_rate))
-        if batch and _is_full(len(batch) + 1, longest, settings, sampling_rate):
-            yield batch
-            batch, longest = [], _padded(take.samples, sampling_rate)
-        batch.append(take)
-    yield batch
+    def _validate_now(self) -> bool:
+        return self.validate is not None and self._state.measured != self._state.step
 
+    def _measure(self) -> None:
+        assert self.validate is not None
+        self._model.train(False)
+        try:
+            wer = self.validate(self._model)
+        finally:
+            self._model.train()
+        if self._processes:
+            wer = self._processes.agree(wer)
+        self._whole = False
+        if self._state.note_wer(wer) and self._keeps:
+            weights = self._model.state_dict()
+            self._best = {name: each.to("cpu", copy=True) for name, each in weights.items()}
+        self._whole = True
+        if self.measured:
+            self.measured(self._state.step, wer)
+        self._save()
 
-def _is_full(count: int, longest: int, settings: TrainingSettings, sampling_rate: int) -> bool:
-    if settings.batch_seconds is None:
-        return count > settings.batch_size
-    return count * longest > settings.batch_seconds * sampling_rate
+    def _step(self) -> None:
+        state = self._state
+        loss, rate = self._steps.gradients(state.step)
+        self._whole = False
+        self._optimiser.step(state.step)
+        batch = self._plan.batch(state.step)
+        audio_seconds = sum(take.samples for take in batch) / self._utterances.sampling_rate
+        state.stepped(loss, len(batch), audio_seconds)
+        if self._plan.ends_epoch(state.step):
+            state.epoch_over()
+        self._whole = True
+        if self.report:
+            self.report(self._told(loss, rate))
 
+    def _told(self, loss: float, rate: float) -> Step:
+        state, plan = self._state, self._plan
+        epoch = plan.epoch_of(state.step - 1)
+        first = plan.ends[epoch - 1] if epoch else 0
+        done = epoch + (state.step - first) / (plan.ends[epoch] - first)
+        return Step(
+            step=state.step,
+            steps=plan.steps,
+            epoch=done,
+            epochs=self._epochs(plan.steps),
+            loss=loss,
+            learning_rate=rate,
+            audio_seconds=state.audio_seconds,
+        )
 
-def _on_scale(samples: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Round lengths to the nearest step of a scale four times as fine as the padded lengths'."""
-    step = math.log(_PADDING_STEP) / 4
-    return np.round(np.exp(np.round(np.log(samples) / step) * step)).astype(np.int64)
+    def _epochs(self, steps: int) -> float:
+        epoch = self._plan.epoch_of(steps - 1)
+        first = self._plan.ends[epoch - 1] if epoch else 0
+        return epoch + (steps - first) / (self._plan.ends[epoch] - first)
 
-
-def _padded(samples: int, sampling_rate: int) -> int:
-    shortest = _SHORTEST_PADDED * sampling_rate
-    steps = max(0, math.ceil(math.log(samples / shortest, _PADDING_STEP) - 1e-9))
-    return math.ceil(shortest * _PADDING_STEP**steps)
-
-
-def _optimiser(
-    model: Wav2Vec2ForCTC, learning_rate: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    """Return AdamW with a linear warm-up and a cosine decay to a hundredth."""
-    trained = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=learning_rate, betas=(0.9, 0.98), weight_decay=_WEIGHT_DECAY
-    )
-    warm_up = max(1, round(steps * _WARM_UP))
-
-    def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        done = (step - warm_up) / max(1, steps - warm_up)
-        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    def _summary(self) -> TrainingSummary:
+        state = self._state
+        return TrainingSummary(
+            steps=state.step,
+            epochs=self._plan.epoch_of(state.step - 1) + 1,
+            seconds=state.seconds,
+            epoch_losses=tuple(state.epoch_losses),
+            audio_seconds=state.audio_seconds,
+            resumed_from=self.resumed_from,
+            damaged=tuple(self._checkpoints.damaged if self._checkpoints else ()),
+            best_step=state.best_step or state.step,
+            best_wer=state.best_wer,
+            stopped_early=state.step < self._plan.steps,
+            micro_batch_seconds=state.limit / self._utterances.sampling_rate,
+            lanes=state.lanes,
+            checkpoint_seconds=self._saving_s,
+        )
 
 
 @contextmanager
 def _training(model: Wav2Vec2ForCTC, settings: TrainingSettings) -> Iterator[None]:
-    """Put the model into training mode, and back into evaluation mode however it ends."""
-    frozen = [each for each in model.wav2vec2.feature_extractor.parameters() if each.requires_grad]
+    """Put the model into training mode, and back into evaluation mode however it ends.
+
+    Torch's random state, which a lone lane seeds, is given back to the caller too.
+    """
+    encoder: Any = model.wav2vec2.feature_extractor
+    frozen = [each for each in encoder.parameters() if each.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(not settings.freeze_feature_encoder)
+    if settings.gradient_checkpointing:
+        _checkpointing(model, "enable")({"use_reentrant": False})
     model.train()
     try:
-        yield
+        with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+            yield
     finally:
         for parameter in frozen:
             parameter.requires_grad_(True)
+        if settings.gradient_checkpointing:
+            _checkpointing(model, "disable")()
         model.zero_grad(set_to_none=True)
         model.train(False)
 
 
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's draws (dropout, layer drop), and give the caller's state back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+def _checkpointing(model: Any, verb: str) -> Any:
+    # Transformers 5 has renamed them on the way, and warns of the old names.
+    new = getattr(model, f"activation_checkpointing_{verb}", None)
+    return new or getattr(model, f"gradient_checkpointing_{verb}")
