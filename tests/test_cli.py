@@ -154,6 +154,29 @@ def test_ctrl_c_ends_a_run_with_130(script, capsys, press_ctrl_c) -> None:
     assert capsys.readouterr().err == "thanosql: interrupted\n"
 
 
+def test_ctrl_c_in_a_training_says_how_to_go_on(script, capsys, monkeypatch) -> None:
+    def stopped(*_: object) -> None:
+        interrupt = KeyboardInterrupt()
+        interrupt.add_note("the same statement goes on from there")
+        raise interrupt
+
+    monkeypatch.setattr("thanosql_dbapi.cli.run.run_script", stopped)
+    assert main(["run", script("SELECT 1;")]) == 130
+    assert capsys.readouterr().err == (
+        "thanosql: interrupted\nthe same statement goes on from there\n"
+    )
+
+
+def test_letters_that_the_output_lacks_are_shown_by_their_codes(script) -> None:
+    done = program(
+        "run",
+        script("SELECT 'né 한' AS n;"),
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert r"n\xe9 \ud55c" in done.stdout
+
+
 def test_a_warning_is_one_line(script, capsys, echo: Echo, tmp_path: Path) -> None:
     with thanosql_dbapi.connect(workspace=tmp_path / "w") as connection:
         publish_echo(connection, "m")

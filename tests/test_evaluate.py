@@ -22,8 +22,10 @@ from thanosql_dbapi import (
     NotSupportedError,
     OptionError,
     ProgrammingError,
+    QueryInterrupted,
 )
 from thanosql_dbapi.media.sources import Media
+from thanosql_dbapi.models import metrics
 from thanosql_dbapi.models.base import Outcome, Prediction, Watch
 from thanosql_dbapi.models.seen import read_seen, write_seen
 from thanosql_dbapi.predicting import real_time_factor
@@ -209,6 +211,12 @@ def test_groups_of_several_columns(said: Connection) -> None:
     assert [each.name for each in cursor.description] == ["speaker", "room", "metric", "score"]
     groups = list(dict.fromkeys(row[:2] for row in cursor.fetchall()))
     assert groups == [("a", 1), ("b", 2), (None, None)]
+
+
+def test_groups_stay_in_order_whatever_their_columns_are_called(said: Connection) -> None:
+    sql = "EVALUATE USING m OPTIONS (by=['room', '__by0']) AS SELECT *, -id AS __by0 FROM said"
+    groups = list(dict.fromkeys(row[:2] for row in rows(said, sql)))
+    assert groups == [(1, -6), (1, -5), (1, -2), (2, -3), (2, -1), (None, -4)]
 
 
 def test_many_groups(connection: Connection) -> None:
@@ -413,6 +421,26 @@ def test_a_row_counts_where_both_models_heard_something(
     assert found == [(3, 3)]
 
 
+def test_a_row_that_fails_for_the_other_model_has_its_number(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_echo(connection, "other", prefix="other ")
+    from echo import EchoModel
+
+    predict = EchoModel.predict
+
+    def fail(self: Any, inputs: Sequence[Media], options: Any, watch: Watch) -> Iterator[Any]:
+        for index, outcome in predict(self, inputs, options, watch):
+            fails = self._prefix and inputs[index].name == "p3500"
+            yield index, thanosql_dbapi.MediaError("no", "not-audio") if fails else outcome
+
+    monkeypatch.setattr(EchoModel, "predict", fail)
+    connection.execute("SET threads = 1")
+    for first, second in (("m", "other"), ("other", "m")):
+        with pytest.raises(thanosql_dbapi.MediaError, match="^row 3501: 'p3500'"):
+            rows(connection, f"EVALUATE USING {first} OPTIONS (against='{second}') AS FROM t")
+
+
 def test_a_model_against_itself_is_no_better(said: Connection) -> None:
     found = {
         row[0]: row[1:]
@@ -494,6 +522,24 @@ def test_parameters_in_options(said: Connection) -> None:
     sql = "EVALUATE USING m OPTIONS (by=$by) AS SELECT * FROM said WHERE id < $id"
     found = rows(said, sql, {"by": "speaker", "id": 3})
     assert {row[0] for row in found} == {"a", "b"}
+
+
+@pytest.mark.parametrize("options", ["", "OPTIONS (against='m')"])
+def test_scoring_is_interrupted(
+    said: Connection, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    monkeypatch.setattr(metrics, "_AT_ONCE", 1)
+    process_words, calls = jiwer.process_words, []
+
+    def interrupting(*arguments: Any) -> Any:
+        calls.append(arguments)
+        said.interrupt()
+        return process_words(*arguments)
+
+    monkeypatch.setattr(jiwer, "process_words", interrupting)
+    with pytest.raises(QueryInterrupted):
+        rows(said, f"EVALUATE USING m {options} AS FROM said")
+    assert len(calls) == 1
 
 
 def test_explaining_asks_no_model(said: Connection, echo: Echo) -> None:
@@ -583,6 +629,21 @@ def test_rows_are_counted_as_they_are_scored(
     assert warned(trained, sql) == [warning(seen, scored)]
 
 
+@pytest.mark.parametrize("options", ["", ", against='m@1'", ", detail=True"])
+def test_rows_of_the_training_that_fail_are_not_told(trained: Connection, options: str) -> None:
+    bad = Path(trained._session.root) / "bad"
+    bad.write_text("content 2")
+    sql = (
+        f"EVALUATE USING m OPTIONS (on_error='null'{options}) AS SELECT * REPLACE"
+        " (if(id < 10, 'bad', audio_path) AS audio_path) FROM files"
+    )
+    kind = "files" if "detail" in options else "rows"
+    cursor = trained.cursor()
+    with pytest.warns(UserWarning, match="in the training|gave no prediction"):
+        cursor.execute(sql).fetchall()
+    assert str(cursor.messages[-1][1]) == warning(2, 50, kind=kind)
+
+
 @pytest.mark.parametrize(
     ("sql", "seen", "scored"),
     [
@@ -609,6 +670,7 @@ def test_rows_of_the_training_can_be_left_out(trained: Connection) -> None:
     publish_echo(trained, "untold")
     told = "SELECT thanosql_seen('untold', 'f1'), thanosql_seen('untold', NULL)"
     assert rows(trained, told) == [(False, None)]
+    assert rows(trained, "SELECT thanosql_seen(NULL, 'f1')") == [(None,)]
 
 
 def test_each_model_has_its_own_training(trained: Connection) -> None:

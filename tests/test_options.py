@@ -41,6 +41,7 @@ def test_a_value_that_fits_is_read(spec: OptionSpec, given: object, read: object
         (KINDS, "nosie", "'all' or 'speed' or 'noise' or a list of such texts"),
         (KINDS, ["speed", "nosie"], "a list of such texts"),
         (KINDS, 1, "'all'"),
+        (RATE, float("inf"), "a number above 0"),
         (COUNT, True, "a whole number of at least 1"),
         (COUNT, 1.0, "a whole number"),
         (RATE, 0, "a number above 0"),

@@ -32,7 +32,8 @@ from thanosql_dbapi import (
     ProgrammingError,
 )
 from thanosql_dbapi.journal import Journal, RunState, Step
-from thanosql_dbapi.registry import FACTS, Registry, Version, files
+from thanosql_dbapi.registry import FACTS, Registry, Version, files, read_version
+from thanosql_dbapi.registry import registry as registry_module
 
 
 @pytest.fixture
@@ -171,11 +172,61 @@ def test_unknown_names_and_versions(registry: Registry) -> None:
         registry.delete("modle")
 
 
-def test_damaged_facts_are_said(registry: Registry) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\xff"])
+def test_damaged_facts_are_said(registry: Registry, text: str) -> None:
     version = publish(registry, "m")
-    (version.folder / FACTS).write_text("{")
+    (version.folder / FACTS).write_text(text, "latin-1")
     with pytest.raises(OperationalError, match="damaged"):
         registry.resolve("m")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "x"}', "\xff"])
+def test_a_damaged_pointer_is_said_and_written_anew(registry: Registry, text: str) -> None:
+    version = publish(registry, "m")
+    (version.folder.parents[1] / "current").write_text(text, "latin-1")
+    for look in (lambda: registry.resolve("m"), registry.listed):
+        with pytest.raises(OperationalError, match="damaged: .* thanosql_rollback writes it anew"):
+            look()
+    registry.roll_back("m", 1)
+    assert registry.resolve("m").number == 1
+
+
+def test_files_that_are_not_ours_lie_about(registry: Registry, tmp_path: Path) -> None:
+    for name in ("m", "gone"):
+        publish(registry, name)
+    registry.delete("gone")
+    for folder in ("models", "models/m", "models/m/versions", "trash", "trash/gone"):
+        (tmp_path / "w" / folder / ".DS_Store").write_text("x")
+    assert registry.names() == ["m"]
+    with pytest.raises(ModelNotFound, match="Did you mean 'm'"):
+        registry.resolve("mm")
+    with pytest.raises(ModelNotFound, match="no deleted model has the name 'n'"):
+        registry.undelete("n")
+    assert [one.name for one in registry.collect(keep=1, days=0)] == ["gone"]
+
+
+def test_a_name_that_is_too_long_is_no_models(registry: Registry) -> None:
+    for name in ("x" * 300, "한" * 300):
+        with pytest.raises(ModelNotFound, match="there is no model"):
+            registry.resolve(name)
+        with pytest.raises(ModelNotFound, match="there is no model"):
+            registry.delete(name)
+        assert not registry.is_known(name)
+
+
+def test_a_name_means_what_came_into_force_while_the_old_was_collected(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(registry, "m", "old")
+
+    def replaced(folder: Path) -> Version:
+        monkeypatch.undo()
+        publish(registry, "m", "new")
+        assert [one.name for one in registry.collect(keep=1, days=30)] == ["m@1"]
+        return read_version(folder)
+
+    monkeypatch.setattr(registry_module, "read_version", replaced)
+    assert weights(registry.resolve("m")) == "new"
 
 
 def test_a_deleted_model_starts_anew(registry: Registry) -> None:
@@ -546,7 +597,8 @@ def test_a_refused_model_does_not_hide_the_one_that_comes_with_the_package(
 ) -> None:
     keep(registry, "voice", "bad")
     assert registry.resolve("voice").folder.name == "bundled"
-    assert weights(registry.resolve("voice@1")) == "bad"
+    assert registry.resolve("voice@1").folder.name == "bundled"
+    assert weights(registry.resolve("voice@2")) == "bad"
 
 
 # --- rolling back ---------------------------------------------------------------------------
@@ -588,7 +640,7 @@ def test_rolling_back_to_what_is_not_there(registry: Registry) -> None:
     assert not registry.exists("voice")
 
 
-@pytest.mark.parametrize("name", ["", "m@1", "x" * 300])
+@pytest.mark.parametrize("name", ["", "m@1@1", "x" * 300])
 def test_what_names_no_model_is_neither_rolled_back_nor_brought_back(
     registry: Registry, name: str
 ) -> None:
@@ -615,7 +667,7 @@ def test_what_was_deleted_comes_back_as_it_was(registry: Registry, tmp_path: Pat
     assert registry.undelete("my model") == "My Model"
     assert weights(registry.resolve("my model")) == "one"
     assert weights(registry.resolve("my model@2")) == "two"
-    with pytest.raises(ModelExists, match="once it is deleted itself"):
+    with pytest.raises(ModelExists, match="^the model 'My Model' exists$"):
         registry.undelete("My Model")
 
 
@@ -632,6 +684,23 @@ def test_numbers_are_not_given_twice_after_a_delete(registry: Registry) -> None:
     registry.delete("m")
     assert len(registry.collect(keep=1, days=0)) == 2
     assert publish(registry, "m").number == 4
+
+
+def test_what_was_deleted_before_comes_back_by_a_version_that_it_had(registry: Registry) -> None:
+    for text in ("one", "two"):
+        publish(registry, "It's", text)
+    registry.delete("It's")
+    publish(registry, "It's", "three")
+    with pytest.raises(ModelExists, match=r"MODEL \"It's\", thanosql_undelete\('It''s@2'\) brings"):
+        registry.undelete("It's")
+    registry.delete("It's")
+    for name in ("it's@4", "it's@99"):
+        with pytest.raises(ModelNotFound, match=f"no deleted model has the name '{name}'"):
+            registry.undelete(name)
+    assert registry.undelete("it's@2") == "It's"
+    assert [version.number for version in registry.versions("It's")] == [1, 2]
+    assert weights(registry.resolve("It's")) == "two"
+    assert publish(registry, "It's").number == 4
 
 
 def test_a_model_without_a_version_in_force_is_deleted_and_comes_back(registry: Registry) -> None:
@@ -689,6 +758,16 @@ def test_versions_that_are_kept_unpublished_are_collected_alike(registry: Regist
         keep(registry, "m")
     assert [one.name for one in registry.collect(keep=1, days=30)] == ["m@1", "m@2"]
     assert registry.resolve("m@3").number == 3
+
+
+@pytest.mark.parametrize("days", [1e4, 1e6, 1e300, float("inf")])
+def test_days_may_be_many(registry: Registry, days: float) -> None:
+    publish(registry, "m")
+    registry.delete("m")
+    assert registry.collect(keep=1, days=days) == []
+    for wrong in (-1, float("nan")):
+        with pytest.raises(ProgrammingError, match="days is"):
+            registry.collect(keep=1, days=wrong)
 
 
 def test_the_deleted_go_when_they_are_old(registry: Registry, tmp_path: Path) -> None:

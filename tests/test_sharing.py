@@ -253,6 +253,9 @@ def test_a_folder_with_something_in_it_is_left_alone(opened: Connection, tmp_pat
     (tmp_path / "file").write_text("x")
     with pytest.raises(OperationalError, match="no folder to export into"):
         opened.execute("SELECT thanosql_export('m', 'file', overwrite := true)").fetchall()
+    for name in ("x" * 300, "file/below", "x\0y"):
+        with pytest.raises(OperationalError, match="cannot be written"):
+            opened.execute("SELECT thanosql_export('m', ?)", [name]).fetchall()
     (tmp_path / "empty").mkdir()
     opened.execute("SELECT thanosql_export('m', 'empty')").fetchall()
     assert (tmp_path / "empty" / "model.safetensors").exists()

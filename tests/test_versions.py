@@ -114,6 +114,19 @@ def test_models_are_told(opened: Connection) -> None:
     assert rows(opened, "SELECT name FROM thanosql_models(model := 'no')") == []
 
 
+def test_a_model_that_goes_while_models_are_told_is_left_out(
+    opened: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(opened, "a")
+    registry = opened._session.workspace.registry
+    listed = registry.listed()
+    monkeypatch.setattr(registry, "listed", lambda: listed)
+    registry.delete("a")
+    assert rows(opened, "SELECT name FROM thanosql_models()") == [("m",)]
+    monkeypatch.setattr(registry, "versions", lambda name: [each.version for each in listed])
+    assert rows(opened, "SELECT versions, size_bytes > 0 FROM thanosql_models('m')") == [(2, True)]
+
+
 def test_versions_are_told_newest_first(opened: Connection) -> None:
     publish(opened, "m", facts={"lineage": {**LINEAGE, "refusal": "worse"}}, in_force=False)
     third, second, _ = dicts(opened, "SELECT * FROM thanosql_versions('M')")
@@ -134,19 +147,33 @@ def test_versions_of_what_comes_with_the_package(opened: Connection) -> None:
     sql = "SELECT version, in_force, base FROM thanosql_versions('voice_tiny')"
     assert rows(opened, sql) == [(1, True, "Wav2Vec2Tiny")]
     publish(opened, "voice_tiny", in_force=False)
-    assert rows(opened, sql) == [(1, False, "Echo")]
+    assert rows(opened, sql) == [(2, False, "Echo")]
+    opened.execute("SELECT thanosql_rollback('voice_tiny', 2)")
+    # What was written of the package's stays true.
+    publish(opened, "m", facts=facts(parent="voice_tiny@1"))
+    lineage = "SELECT version, base FROM thanosql_lineage('m')"
+    assert rows(opened, lineage) == [("m@3", "Echo"), ("voice_tiny@1", "Wav2Vec2Tiny")]
+    assert rows(opened, "SELECT version, base FROM thanosql_lineage('voice_tiny')") == [
+        ("voice_tiny@2", "Echo")
+    ]
 
 
 def test_the_lineage_is_told_back_to_the_first(opened: Connection) -> None:
     publish(opened, "a", facts={"lineage": LINEAGE})
     # Before versions had a lineage, parent and options were facts like others.
-    publish(opened, "m", facts={"parent": "a@1", "options": {"seed": 1}, "audio_seconds": 3.5})
+    older = {"options": {"seed": 1}, "audio_seconds": 3.5, "data_digest": "d", "rows": 2}
+    made = {"device": "cpu", "seconds": 1.5, "libraries": {"torch": "1"}}
+    publish(opened, "m", facts={"parent": "a@1", **older, **made})
     child, parent, first = dicts(opened, "SELECT * FROM thanosql_lineage('m')")
     assert [row["depth"] for row in (child, parent, first)] == [0, 1, 2]
     assert [row["version"] for row in (child, parent, first)] == ["m@3", "a@1", "voice_tiny@1"]
     assert (child["parent"], child["options"], child["audio_seconds"], child["seed"]) == (
         "a@1", '{"seed": 1}', 3.5, None,
     )  # fmt: skip
+    assert {name: child[name] for name in ("data_digest", "rows", "device", "seconds")} == {
+        "data_digest": "d", "rows": 2, "device": "cpu", "seconds": 1.5,
+    }  # fmt: skip
+    assert child["libraries"] == '{"torch": "1"}'
     told = {name: parent[name] for name in LINEAGE}
     assert told == {
         **LINEAGE,

@@ -6,6 +6,7 @@ read that description. This module knows no statement.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class OptionSpec:
         return self._in_bounds(value)
 
     def _in_bounds(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
         if self.maximum is not None and not value <= self.maximum:
             return False
         if self.minimum is None:

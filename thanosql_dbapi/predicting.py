@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .cache import Settings, canonical
-from .exceptions import MediaError, OptionError
+from .exceptions import MediaError, MediaReason, OptionError
 from .media.sources import Media, media_of
 from .models import families
 from .models.base import Prediction, Verb
@@ -145,7 +145,7 @@ def predict_rows(
     Raises:
         MediaError: a value cannot be predicted, and its call's `on_error` is `raise`.
     """
-    first_row = execution.see_rows(len(values))
+    first_row = execution.see_rows(len(values), frozenset(calls))
     keys = [None if value is None else _key(value) for value in values]
     wanted: dict[tuple[str, str | None], dict[str, Input]] = {}
     root = execution.session.root
@@ -274,11 +274,20 @@ def _refuse_or_count(
 ) -> None:
     if call.on_error == "raise":
         message = (
-            f"row {first + each.place}: '{each.media.name}': {error}\n"
+            f"row {first + each.place}: '{each.media.name}': {error}"
+            f"{_where(execution, each, error)}\n"
             "OPTIONS (on_error='null') gives such rows a NULL and goes on."
         )
         raise MediaError(message, error.reason) from error
     execution.failed[error.reason] += 1
+
+
+def _where(execution: Execution, each: Input, error: MediaError) -> str:
+    """Say where a file that is missing was looked for."""
+    relative = each.media.path is not None and each.media.name != str(each.media.path)
+    if error.reason is not MediaReason.MISSING or not relative:
+        return ""
+    return f" (relative paths start from {execution.session.root})"
 
 
 def _look_up_or_compute(

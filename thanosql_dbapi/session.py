@@ -115,7 +115,10 @@ class Execution:
     messages: list[tuple[type[Exception], Exception]] = field(default_factory=list)
     failure: BaseException | None = None
     rows_seen: int = 0
-    rows_repeated: int = 0
+    #: The same by who asks, for their numbers: two models that are asked for one row have both seen
+    #: it. And how many of them had been seen before.
+    _rows: Counter[object] = field(default_factory=Counter)
+    _repeated: Counter[object] = field(default_factory=Counter)
     #: How many rows the model will be given, where that is known.
     total: int | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -159,31 +162,32 @@ class Execution:
             found: T = self._found[key]
             return found
 
-    def number_rows(self, count: int) -> int:
-        """Return the number, from 1, of the first of the next `count` rows."""
+    def number_rows(self, count: int, asker: object = None) -> int:
+        """Return the number, from 1, of the first of the next `count` rows of who asks for them."""
         with self.lock:
-            first = self.rows_seen + 1
+            first = self._rows[asker] + 1
+            self._rows[asker] += count
             self.rows_seen += count
             return first
 
-    def see_rows(self, count: int) -> Callable[[], int]:
+    def see_rows(self, count: int, asker: object) -> Callable[[], int]:
         """Count rows that a model may be asked for; return what numbers them, if it is.
 
         If it is not, they are taken for rows that were seen before, as after a filter on the
         prediction, unless each row is known to come once.
         """
         with self.lock:
-            first = self.number_rows(count)
+            first = self.number_rows(count, asker)
             if self.total is not None:
                 return lambda: first
-            self.rows_repeated += count
+            self._repeated[asker] += count
             numbered: list[int] = []
 
         def number() -> int:
             with self.lock:
                 if not numbered:
-                    self.rows_repeated -= count
-                    numbered.append(first - self.rows_repeated)
+                    self._repeated[asker] -= count
+                    numbered.append(first - self._repeated[asker])
                 return numbered[0]
 
         return number

@@ -62,7 +62,7 @@ def stream(
     if rows is None:
         return None
     # The functions in the query have counted its rows too.
-    execution.rows_seen = execution.rows_repeated = 0
+    execution.rows_seen = 0
     # What is left of the statement has no place where a model could be folded.
     execution.may_fold = True
     if predict.span == query.span:

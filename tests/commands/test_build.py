@@ -29,7 +29,11 @@ from thanosql_dbapi import (
 )
 from thanosql_dbapi.assets import RECORDINGS
 from thanosql_dbapi.exceptions import ColumnNotFound, ModelRefused
+from thanosql_dbapi.options import OptionSpec
 from thanosql_dbapi.progress import ProgressEvent
+
+#: A random model hears nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:texts of other recordings")
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
 ROWS = 12
@@ -114,13 +118,42 @@ def test_on_error_skip_trains_on_the_others_and_warns(spoken: Connection) -> Non
     assert [each["name"] for each in found] == ["gone.wav"]
 
 
+def test_where_no_row_is_left_nothing_is_trained_whatever_is_skipped(spoken: Connection) -> None:
+    spoken.execute("CREATE TABLE gone AS SELECT 'gone.wav' AS audio_path, 'five' AS text")
+    asked = BUILD.replace("OPTIONS (", "OPTIONS (on_error='skip', {}")
+    for option, source, why in (
+        ("", "gone", "no row is left"),
+        ("max_duration_s=0.1, ", "calls", "no row is left"),
+        ("validation='FROM gone', ", "calls", "no row of the validation query"),
+    ):
+        with pytest.raises(DataError, match=why):
+            spoken.execute(asked.format(option).replace("FROM calls", f"FROM {source}"))
+    assert spoken.execute("LIST MODEL").fetchall() == []
+
+
+def test_rows_that_cannot_be_trained_on_leave_no_waveforms(spoken: Connection) -> None:
+    spoken.execute("INSERT INTO calls VALUES ('gone.wav', 'hello')")
+    with pytest.raises(DataError):
+        spoken.execute(BUILD)
+    assert not list((spoken.workspace / "training").glob("*"))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_null_path_is_a_row_without_audio(spoken: Connection) -> None:
+    spoken.execute("INSERT INTO calls VALUES (NULL, 'hello'), ('gone.wav', 'hello')")
+    with pytest.raises(DataError, match="in 2 rows .row 13 'NULL', row 14 'gone.wav'"):
+        spoken.execute(BUILD)
+    spoken.execute(BUILD.replace("OPTIONS (", "OPTIONS (on_error='skip', validation=0, "))
+    assert lineage(spoken)["rows"] == ROWS
+
+
 @pytest.mark.parametrize(
     ("validation", "held_out"),
     [
         ("0.25", 3),
         ("0", 0),
         ("'auto'", 1),
-        ("'SELECT * FROM calls LIMIT 4'", 4),
+        ("'SELECT * FROM calls LIMIT 4; '", 4),
         ("'SELECT * FROM (PREDICT USING voice_tiny AS FROM calls LIMIT 2)'", 2),
     ],
 )
@@ -142,7 +175,8 @@ def test_validation_is_a_part_or_a_query(
         ("validation='SELECT 1; SELECT 2'", ProgrammingError, "syntax"),
         ("validation='LIST MODEL; LIST MODEL'", OptionError, "one query"),
         ("validation='DELETE MODEL m'", OptionError, "one query"),
-        ("validation='SELECT audio_path FROM calls'", ColumnNotFound, "text_col"),
+        ("validation='SELECT audio_path FROM calls'", ColumnNotFound, "^validation=.*text_col"),
+        ("validation='20%'", ProgrammingError, "validation='20%': "),
         ("validation='FROM calls LIMIT 0'", ProgrammingError, "query of validation returns no"),
         ("validation=1.5", OptionError, "at most 0.9"),
         ("augmentation='loud'", OptionError, "'speed'"),
@@ -253,6 +287,24 @@ def test_resume_false_starts_over(speech: Path, tmp_path: Path) -> None:
     assert min(steps) == 1
 
 
+def test_resume_false_does_not_disturb_the_same_training(
+    connection: Connection, echo: Echo
+) -> None:
+    resume = OptionSpec("resume", bool, True, "go on")
+    options = echo.options
+    echo.options = lambda verb: (*options(verb), resume)  # type: ignore[method-assign]
+    build = "BUILD MODEL slow USING Echo OPTIONS (resume=False) AS FROM t LIMIT 3"
+
+    def again(training: Any) -> None:
+        with pytest.raises(OperationalError, match="'slow' is being trained already"):
+            connection.cursor().execute(build)
+
+    echo.on_train = again
+    connection.execute(build)
+    echo.on_train = lambda training: training.check()
+    connection.execute(build.replace("resume=False", "resume=False, overwrite=True"))
+
+
 def test_other_rows_or_options_are_another_training(speech: Path, tmp_path: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -344,7 +396,8 @@ def test_a_refused_next_version_leaves_the_name_where_it_was(
     assert rows(connection.execute("SELECT * FROM thanosql_versions('n')"))
     current = "SELECT version FROM thanosql_versions('n') WHERE in_force"
     assert connection.execute(current).fetchall() == [(1,)]
-    connection.execute(build.format("overwrite=True, publish='always'"))
+    with pytest.warns(UserWarning, match=f"{GARBAGE}; it is in force all the same"):
+        connection.execute(build.format("overwrite=True, publish='always'"))
     assert connection.execute(current).fetchall() == [(3,)]
 
 

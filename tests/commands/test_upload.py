@@ -351,6 +351,68 @@ def test_weights_that_are_cut_short_are_refused(opened: Connection, folder: Path
             opened.execute("UPLOAD MODEL m FROM 'tones'")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"a": {"data_offsets": ["0", "b"]}}',
+        b'{"a": {"data_offsets": [0, [4]]}}',
+        b'{"a": {"data_offsets": [0, NaN]}}',
+        b'{"a": {"data_offsets": [0, Infinity]}}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_head_of_weights_that_is_none_is_refused(
+    opened: Connection, folder: Path, head: bytes
+) -> None:
+    data = len(head).to_bytes(8, "little") + head + b"1234"
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(OperationalError, match="is no safetensors file"):
+        opened.execute("UPLOAD MODEL m FROM 'tones'")
+
+
+def test_a_link_in_a_circle_is_refused(opened: Connection, folder: Path) -> None:
+    (folder / "vocab.json").unlink()
+    (folder / "vocab.json").symlink_to("vocab.json")
+    with pytest.raises(OperationalError, match="link in a circle|gone"):
+        opened.execute("UPLOAD MODEL m FROM 'tones'")
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_json_that_is_nested_deeply_is_refused(opened: Connection, folder: Path, name: str) -> None:
+    (folder / name).write_text('{"a":' * 800 + "1" + "}" * 800)
+    with pytest.raises(OperationalError, match="nested too deeply|is no JSON"):
+        opened.execute("UPLOAD MODEL m FROM 'tones'")
+
+
+def test_json_that_would_fill_the_memory_is_not_read(opened: Connection, folder: Path) -> None:
+    with (folder / "config.json").open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OperationalError, match="too large"):
+        opened.execute("UPLOAD MODEL m FROM 'tones'")
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [
+        ("config.json", {"hidden_size": "wide"}),
+        ("config.json", {"num_attention_heads": 0}),
+        ("config.json", {"num_feat_extract_layers": 10**9}),
+        ("config.json", {"dtype": "os.system"}),
+        ("config.json", {"id2label": [1]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": [1]}),
+        ("preprocessor_config.json", {"sampling_rate": 0}),
+        ("preprocessor_config.json", {"sampling_rate": "16k"}),
+        ("preprocessor_config.json", {"sampling_rate": 10**12}),
+    ],
+)
+def test_values_that_no_model_has_are_an_error_of_ours(
+    opened: Connection, folder: Path, file: str, values: dict[str, object]
+) -> None:
+    change(folder / file, **values)
+    with pytest.raises(OperationalError, match="cannot be loaded|no Wav2Vec2 CTC|no rate"):
+        opened.execute("UPLOAD MODEL m FROM 'tones'")
+
+
 def test_a_quantised_model_is_refused(opened: Connection, folder: Path) -> None:
     change(folder / "config.json", quantization_config={"quant_method": "bitsandbytes"})
     with pytest.raises(NotSupportedError, match="quantised"):

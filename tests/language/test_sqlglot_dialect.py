@@ -528,6 +528,15 @@ NARROW = "(PREDICT USING m AS SELECT id, sound AS audio_path FROM few JOIN t ON 
         "SELECT score FROM (EVALUATE USING m AS SELECT audio_path, text FROM t WHERE id < 0)"
         " WHERE metric = 'utterances'",
         "SELECT 1 AS one FROM (EVALUATE USING m AS SELECT * FROM t WHERE id < 0) AS e",
+        "SELECT region, score FROM (EVALUATE USING m OPTIONS (by='Region') AS SELECT * FROM t)"
+        " WHERE metric = 'wer' AND region < 4",
+        "SELECT p_value FROM (EVALUATE USING m OPTIONS (against='m', by=['region', 'id']) AS"
+        " SELECT * FROM t) WHERE metric = 'wer' AND id = 4",
+        "SELECT id, errors FROM (EVALUATE USING m OPTIONS (detail=True) AS SELECT * FROM t) AS e"
+        " WHERE errors = 0 AND id < 4",
+        "EVALUATE USING m OPTIONS (detail=True) AS SELECT id, audio_path, text FROM t",
+        "SELECT * FROM (EVALUATE USING m OPTIONS (detail=True) AS SELECT id, audio_path, text"
+        " FROM t) AS e WHERE id < 3",
         "SELECT name FROM (LIST MODEL) AS l WHERE class_name = 'Echo'",
         "LIST TABLE ORDER BY table_name LIMIT 1",
         "SELECT id FROM t WHERE EXISTS (PREDICT USING m AS SELECT * FROM t WHERE id < 3)",
@@ -564,6 +573,30 @@ def test_the_columns_that_a_listing_is_said_to_have_are_its_columns(
         tree = sqlglot.parse_one(sql, read="thanosql")
         cursor = connection.execute(sql)
         assert tree.named_selects == [column.name for column in cursor.description]
+
+
+@pure
+@pytest.mark.parametrize(
+    "options",
+    [
+        "detail=False",
+        "detail=True",
+        "by='region'",
+        "by=['region', 'id', 'region', '']",
+        "by=[], against='m'",
+        "against='m', by='text'",
+        "against=''",
+    ],
+)
+def test_the_columns_that_an_evaluate_is_said_to_have_are_its_columns(
+    connection: Connection, options: str
+) -> None:
+    sql = f"EVALUATE USING m OPTIONS ({options}) AS SELECT * FROM t WHERE id < 0"
+    described = [column.name for column in connection.execute(sql).description]
+    tree = sqlglot.parse_one(sql, read="thanosql")
+    if tree.named_selects[0] == "*":
+        described[:4] = ["*"]
+    assert tree.named_selects == described
 
 
 @pure

@@ -254,6 +254,47 @@ def test_a_decision_taken_early_is_the_decision_taken_late(
     assert (parts[0].start, parts[-1].end) == (0, len(heard.labels))
 
 
+@pytest.mark.parametrize("sure", [True, False])
+def test_what_is_never_decided_is_believed_in_parts(
+    english: Alphabet, digits: LanguageModel, monkeypatch: pytest.MonkeyPatch, sure: bool
+) -> None:
+    """Else search and alignment grow with the square of a file's length."""
+    monkeypatch.setattr(beam, "_LONGEST", 100)
+    monkeypatch.setattr(beam, "_LONGEST_WORD", 20)
+    aligned: list[int] = []
+
+    def aligning(labels: NDArray[np.int64], *rest: Any) -> Any:
+        aligned.append(len(labels))
+        return align(labels, *rest)
+
+    monkeypatch.setattr(beam, "align", aligning)
+    heard = drawn(700, len(english.pieces), seed=5, peak=1.0)
+    if sure:
+        heard = drawn(700, len(english.pieces), seed=5, peak=9.0)
+        heard[:, english.blank] = -30.0
+        heard[:, 1] = -30.0
+    decoder = BeamDecoder(english, digits, replace(DecoderChoice("beam"), temperature=1.0))
+    found = candidates(heard)
+    ids, log_probs = decoder.path(found)
+    assert len(ids) == len(log_probs) == 700
+    assert text_of(ids, english)
+    assert aligned
+    assert max(aligned) <= 101
+
+
+def test_a_heavy_language_model_overflows_nowhere(english: Alphabet) -> None:
+    order = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india"]
+    texts = [" ".join((order + order)[first : first + 4]) for first in range(9)] * 30
+    states = beam._Words(
+        english, LanguageModel.of(texts), replace(DecoderChoice("beam"), lm_weight=1000.0)
+    )
+    state = states.first()
+    labels = {piece: label for label, piece in enumerate(english.pieces)}
+    for letter in "alpha bravo charlie ":
+        state, factor = states.follow(state, labels[letter])
+        assert math.isfinite(factor)
+
+
 def test_an_hour_neither_overflows_nor_underflows(english: Alphabet, digits: LanguageModel) -> None:
     heard = spoken("one two three four ", english)
     hour = Candidates(*(np.tile(each, (100, 1)) for each in (heard.labels, heard.log_probs)))
@@ -295,7 +336,19 @@ def test_a_choice_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_decoder(tmp_path / "elsewhere") is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"decoder": "best"}', '{"decoder": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"decoder": "best"}', '{"decoder": 1}'),
+        *(
+            f'{{"decoder": "beam", {wrong}}}'
+            for wrong in (
+                *('"temperature": 0', '"temperature": "x"', '"lm_weight": -1'),
+                *('"word_bonus": NaN', '"beam_width": 0', '"beam_width": 1.5'),
+            )
+        ),
+    ],
+)
 def test_a_broken_choice_is_said_to_be_one(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(OperationalError, match="says no decoder"):

@@ -238,6 +238,25 @@ def test_one_row_changes_no_weight(english: Alphabet, digits: LanguageModel) -> 
     )
 
 
+def test_a_bad_models_many_labels_are_searched_in_few_rows(
+    english: Alphabet, digits: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thanosql_dbapi.models.held_out._MOST_LABELS", 600)
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(12, dtype=np.int32), (40, 1))
+    unsure = np.log(rng.dirichlet(np.full(12, 20.0), (8, 40))).astype(np.float32)
+    bad = [Candidates(labels, -np.sort(-row, axis=1)) for row in unsure]
+    good = [spoken("one two", english)] * 8
+    asked: list[int] = []
+    for heard, rows in ((good, 8), (bad, 2)):
+        choice = choose_decoder(
+            heard, ["one two"] * 8, digits, english, check=lambda: asked.append(1)
+        )
+        assert f"WER on {rows} held-out rows" in choice.evidence
+    # Before each row: a row of a bad model may take long.
+    assert len(asked) == 11 * 2 * (8 + 2)
+
+
 def test_without_held_out_rows_a_closed_language_speaks_for_the_beam(
     english: Alphabet, digits: LanguageModel
 ) -> None:

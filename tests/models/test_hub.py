@@ -423,6 +423,12 @@ def test_a_hub_that_is_not_there_takes_nothing(tmp_path: Path) -> None:
     assert "OperationalError: the hub at http://127.0.0.1:9 cannot be reached" in line
 
 
+def test_a_password_in_the_hubs_address_is_not_shown(tmp_path: Path) -> None:
+    done = push(tmp_path, "http://somebody:geheim@127.0.0.1:9")
+    assert "the hub at http://127.0.0.1:9 cannot be reached" in said(done)
+    assert "geheim" not in done.stdout + done.stderr
+
+
 CLI = """
 import sys
 from thanosql_dbapi.cli import main

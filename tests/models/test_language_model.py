@@ -127,6 +127,8 @@ def test_spelling_prefers_what_words_look_like() -> None:
         "\\data\\\nngram 1=1\n\n\\1-grams:\n-1\tone\n\n\\end\\\n",
         "\\data\\\nngram 1=1\n\n\\1-grams:\nmany\tone\n\n\\end\\\n",
         "\\data\\\nngram 1=1\n\n\\1-grams:\n-1 one\n\n\\end\\\n",
+        "\\data\\\nngram 1=3\n\n\\1-grams:\nnan\t<unk>\n-1\t</s>\n-1\tone\n\n\\end\\\n",
+        "\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<unk>\n-1\t</s>\n-1\tone\t1e999\n\n\\end\\\n",
     ],
 )
 def test_a_broken_file_is_said_to_be_one(tmp_path: Path, text: str) -> None:

@@ -10,9 +10,11 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 
 from .. import __version__
 from ..exceptions import Error, QueryInterrupted
+from .interruption import interruption
 
 __all__ = ["arguments_parser", "main"]
 
@@ -26,6 +28,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
     given = arguments_parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # Where the output's encoding lacks a character, its code is better than no answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
@@ -35,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if (error.name or "").partition(".")[0] not in _EXTRA:
                 raise
             return _fail(f"'{error.name}' is not installed; pip install 'thanosql-dbapi[cli]'")
-        except (KeyboardInterrupt, QueryInterrupted):
-            _fail("interrupted")
+        except (KeyboardInterrupt, QueryInterrupted) as error:
+            _fail(interruption(error))
             return INTERRUPTED
         except (Error, OSError) as error:
             return _fail(str(error))

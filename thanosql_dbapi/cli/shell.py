@@ -24,6 +24,7 @@ from ..exceptions import Error, QueryInterrupted, nearest
 from ..language.tokens import Unreadable, tokenise
 from .completion import SqlCompleter, read_names
 from .highlighting import ThanoSQLLexer
+from .interruption import interruption
 from .run import STANDARD_INPUT, open_connection, pieces, read_script, run, run_script
 from .screen import Screen
 
@@ -122,8 +123,8 @@ class Shell:
                 return
             try:
                 self._answer(text)
-            except (KeyboardInterrupt, QueryInterrupted):
-                self._screen.say("interrupted", style="red")
+            except (KeyboardInterrupt, QueryInterrupted) as error:
+                self._screen.say(interruption(error), style="red")
             except Error as error:
                 self._screen.fail(error)
 

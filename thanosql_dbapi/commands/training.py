@@ -15,17 +15,20 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ..exceptions import (
+    ColumnNotFound,
     DataError,
+    MediaError,
+    MediaReason,
     ModelRefused,
     OptionError,
     ProgrammingError,
     QueryInterrupted,
     callers_level,
 )
-from ..journal import Journal, RunState
+from ..journal import Journal, RunState, discard, read_run
 from ..language import parse
 from ..language.statements import Query, Sql
 from ..lowering import SOURCE, lower, pick_column, placeholders
@@ -91,20 +94,29 @@ def train(order: Order, around: Surroundings) -> Answer:
         ModelRefused: the version is kept, and not in force.
     """
     options = order.options
+    held_out = _held_out_rows(options, around)  # few rows: a mistake in it is told at once
     rows = read_rows(*_sql_of(order.query, around), options, around, "the query")
-    held_out = _held_out_rows(options, around)
     if options.get("check_only"):
         return _checked(order, rows, held_out, around)
     started = time.monotonic()
     key = _key(order, rows, held_out)
     folder = around.session.workspace.training_folder(order.name) / key[:16]
     if not options.get("resume", True):
-        _forget(folder)
-    with _run(order, folder, key, rows) as journal:
-        version, trained = _train(order, journal, rows, held_out, around)
+        _forget(folder, order.name)
+    try:
+        with _run(order, folder, key, rows) as journal:
+            version, trained = _train(order, journal, rows, held_out, around)
+    except DataError:
+        _discard_untrained(folder, around)
+        raise
     around.session.workspace.registry.sweep_runs()
     if trained.refusal and options.get("publish") != "always":
         raise _refused(version, trained.refusal, around)
+    if trained.refusal:
+        warnings.warn(
+            f"{trained.refusal}; it is in force all the same, by publish='always'",
+            stacklevel=callers_level(),
+        )
     if trained.remark:
         warnings.warn(trained.remark, stacklevel=callers_level())
     return describe(version, len(rows.media), time.monotonic() - started)
@@ -133,8 +145,18 @@ def _held_out_rows(options: Mapping[str, Any], around: Surroundings) -> Rows | N
     given = options.get("validation")
     if not isinstance(given, str) or given.casefold() == "auto":
         return None
+    try:
+        sql = _sql_of_validation(given, around)
+        return read_rows(sql, None, options, around, "the query of validation")
+    except ProgrammingError as error:
+        if type(error) not in (ColumnNotFound, ProgrammingError):
+            raise  # it says itself where it is from
+        raise type(error)(f"validation={given!r}: {error}") from error
+
+
+def _sql_of_validation(given: str, around: Surroundings) -> str:
     scope = around.scope
-    sql = given
+    sql = given.rstrip().removesuffix(";")
     script = parse(given)
     if script is not None:
         if len(script.statements) != 1 or not isinstance(script.statements[0], Sql):
@@ -144,7 +166,7 @@ def _held_out_rows(options: Mapping[str, Any], around: Surroundings) -> Rows | N
             query,
             type(scope)(given, Parameters(None), scope.columns_of, scope.resolve, scope.to_sql),
         )
-    return read_rows(sql, None, options, around, "the query of validation")
+    return sql
 
 
 def read_rows(
@@ -155,7 +177,7 @@ def read_rows(
     Raises:
         ColumnNotFound: the query lacks a column.
         ProgrammingError: there is no row.
-        DataError: a path is NULL or neither text nor BLOB, or a text is none; with the row.
+        DataError: a medium is neither path nor BLOB, or a text is none; with the row.
     """
     columns = around.scope.columns_of(f"SELECT * FROM (\n{sql}\n)", values)
     audio = pick_column(columns, options["audio_col"], "audio_col", fallback="audio")
@@ -166,14 +188,35 @@ def read_rows(
     if not rows:
         raise ProgrammingError(f"there is nothing to train on: {what} returns no rows")
     for number, (medium, said) in enumerate(rows, 1):
-        if not isinstance(medium, str | bytes):
+        if not isinstance(medium, str | bytes | None):
             raise DataError(
                 f"row {number} of {what}: the column '{audio}' is {medium!r}, no path and no BLOB"
             )
         if not isinstance(said, str | None):
             raise DataError(f"row {number} of {what}: the column '{text}' is {said!r}, not a text")
-    media = [media_of(medium, around.session.root) for medium, _ in rows]
+    root = around.session.root
+    media = [NoMedia() if medium is None else media_of(medium, root) for medium, _ in rows]
     return Rows(media, [said or "" for _, said in rows], _digests(media, around))
+
+
+class NoMedia(Media):
+    """What stands in a row whose path is NULL: it is found missing, as a file is."""
+
+    @property
+    def name(self) -> str:
+        """What SQL calls it."""
+        return "NULL"
+
+    def identity(self) -> None:
+        """Return None: there is none."""
+
+    def digest(self) -> NoReturn:
+        """See `Media`."""
+        raise MediaError("the path is NULL", MediaReason.MISSING)
+
+    def open(self) -> NoReturn:
+        """See `Media`."""
+        self.digest()
 
 
 def _digests(media: Sequence[Media], around: Surroundings) -> list[str]:
@@ -219,10 +262,20 @@ def _folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _forget(folder: Path) -> None:
+def _discard_untrained(folder: Path, around: Surroundings) -> None:
+    """Remove the waveforms of rows that cannot be trained on: the same rows end the same way."""
+    run = read_run(folder)
+    if run is None or run.points:
+        return
+    with around.session.workspace.registry.staging() as grave, contextlib.suppress(OSError):
+        discard(folder, grave / folder.name)
+        folder.parent.rmdir()  # unless the model has other runs
+
+
+def _forget(folder: Path, name: str) -> None:
     """Remove what an earlier run left, once nobody is at it."""
     if folder.exists():
-        with Journal(folder, {}):
+        with Journal(folder, {"model": name}):
             for path in folder.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -331,15 +384,17 @@ def _judge(prepared: Prepared, options: Mapping[str, Any]) -> None:
     """Refuse data that doom the training, and warn of what is only odd.
 
     Raises:
-        DataError: a row cannot be trained on, and `on_error` is `raise`.
+        DataError: a row cannot be trained on, and `on_error` is `raise`; or no row is left.
     """
     from ..models.training.findings import summary
 
     errors = [each for each in prepared.findings if each.severity is Severity.ERROR]
-    if errors and options.get("on_error", "raise") == "raise":
+    doomed = any(each.row is None for each in errors)
+    if doomed or (errors and options.get("on_error", "raise") == "raise"):
+        skip = " and OPTIONS (on_error='skip') leaves out those that cannot be trained on"
         raise DataError(
             f"{summary(errors)}\nOPTIONS (check_only=True) returns all that is found about the"
-            " rows, and OPTIONS (on_error='skip') leaves out those that cannot be trained on."
+            f" rows{'' if doomed else f',{skip}'}."
         )
     odd = [each for each in prepared.findings if each.severity is not Severity.NOTE]
     if odd:
@@ -407,6 +462,7 @@ def describe(version: Version, rows: int | None, seconds: float) -> Answer:
             "audio_seconds": ("DOUBLE", lineage.get("audio_seconds")),
             "seconds": ("DOUBLE", round(seconds, 3)),
             "wer": ("DOUBLE", metrics.get("wer")),
+            "greedy_wer": ("DOUBLE", metrics.get("greedy_wer")),
             "base_wer": ("DOUBLE", metrics.get("base_wer")),
             "decoder": ("VARCHAR", lineage.get("decoder")),
         }

@@ -63,7 +63,7 @@ def score(
     scored = []
     for (said, heard), each in zip(_corpora(rows, "hypothesis"), models, strict=True):
         each.tell(len(heard))
-        scores = score_corpus(said, heard, each.real_time_factor())
+        scores = score_corpus(said, heard, each.real_time_factor(), execution.check)
         scored.append([{"metric": name, "score": value} for name, value in scores.items()])
     return pa.array(scored, kind)
 
@@ -97,7 +97,7 @@ def score_against(
         for each in {one.version: one, other.version: other}.values():
             each.tell(len(heard))
         speeds = one.real_time_factor(), other.real_time_factor()
-        found = compare_models(said, (heard, others), speeds)
+        found = compare_models(said, (heard, others), speeds, execution.check)
         compared.append([asdict(comparison) for comparison in found])
     return pa.array(compared, kind)
 
@@ -118,8 +118,12 @@ def seen(
     versions = [execution.version(name) for name in set(names) if name is not None]
     if not any(knows_training(execution, version) for version in versions):
         # The media, which may be the bytes themselves, are not looked at.
-        pairs = zip(path.is_null().to_pylist(), data.is_null().to_pylist(), strict=True)
-        return pa.array([None if all(absent) else False for absent in pairs], pa.bool_())
+        absent = zip(names, path.is_null().to_pylist(), data.is_null().to_pylist(), strict=True)
+        told = [
+            None if name is None or (no_path and no_data) else False
+            for name, no_path, no_data in absent
+        ]
+        return pa.array(told, pa.bool_())
     pairs = zip(path.to_pylist(), data.to_pylist(), strict=True)
     values = [file if file is not None else content for file, content in pairs]
     return pa.array(trained_on(execution, names, values), pa.bool_())

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import OperationalError
+from ..exceptions import ModelNotFound, OperationalError
 from ..registry import ABOUT, Registry, Version
 from ..registry.files import size_of
 from ..session import Execution
@@ -96,7 +96,11 @@ def _models(registry: Registry, name: str | None) -> Iterator[dict[str, Any]]:
     for listed in registry.listed():
         if name is not None and name.casefold() != listed.name.casefold():
             continue
-        version, versions = listed.version, registry.versions(listed.name)
+        try:
+            versions = registry.versions(listed.name)
+        except ModelNotFound:  # deleted while we look
+            continue
+        version = listed.version
         yield {
             **_told(version, MODELS),
             "name": listed.name,
@@ -205,7 +209,7 @@ def roll_back(execution: Execution, model: pa.ChunkedArray, version: pa.ChunkedA
 
 
 def undelete(execution: Execution, model: pa.ChunkedArray) -> pa.Array:
-    """Bring back the model that was deleted last under a name; return the name.
+    """Bring back the model that was deleted last under a name, or had `m@2`; return the name.
 
     Raises:
         ModelExists: the name is taken.
@@ -215,7 +219,7 @@ def undelete(execution: Execution, model: pa.ChunkedArray) -> pa.Array:
 
     def bring(name: str) -> str:
         written = registry.undelete(name)
-        execution.forget_version(name)
+        execution.forget_version(written)
         return written
 
     return _once_each(bring, model.to_pylist())

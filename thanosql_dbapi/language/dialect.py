@@ -58,7 +58,7 @@ _Node: TypeAlias = ModelQuery | ModelCommand | MediaFacts
 
 _LISTED: Mapping[ListKind, tuple[str, ...]] = {
     ListKind.TABLE: ("table_name",),
-    ListKind.MODEL: ("name", "class_name", "last_updated_utc"),
+    ListKind.MODEL: ("name", "class_name", "last_updated_utc", "published"),
     ListKind.THANOSQL_MODEL: ("name", "class_name", "last_updated_utc"),
     ListKind.THANOSQL_DATASET: ("name", "data_type"),
 }
@@ -66,6 +66,13 @@ _WORD = re.compile(r"\w+|.?")
 _RESULT_OPTIONS = ("result_col", "column_name")
 #: The columns that a PREDICT adds where an option names them, in their order.
 _MORE_RESULTS = ("score_col", "words_col", "error_col")
+#: The columns of an EVALUATE: of each metric, with `against` more of them, or of each utterance.
+_METRIC = ("metric", "score")
+_AGAINST = ("against", "difference", "difference_low", "difference_high", "p_value")
+_UTTERANCE = (
+    *("reference", "hypothesis", "words", "substitutions", "insertions", "deletions"),
+    *("errors", "wer", "alignment"),
+)
 
 
 class Parser(DuckDBParser):
@@ -256,13 +263,24 @@ def _relations(query: Query | None) -> Iterator[Relation]:
 
 def _projections(found: Any) -> list[exp.Expression]:
     if isinstance(found, Evaluate):
-        return [result(name, reads_all=True) for name in ("metric", "score")]
+        return _evaluated(found)
     given = {o.name: o.value for o in found.options if isinstance(o.value, str)}
     first = next((given[name] for name in _RESULT_OPTIONS if name in given), None)
     if isinstance(found, Predict):
         first = first or "predicted"
     names = [first, *(given.get(option) for option in _MORE_RESULTS)]
     return [exp.Star(), *(result(name, reads_all=True) for name in names if name)]
+
+
+def _evaluated(found: Evaluate) -> list[exp.Expression]:
+    given = {option.name: option.value for option in found.options}
+    if given.get("detail") is True:
+        return [exp.Star(), *(result(name, reads_all=True) for name in _UTTERANCE)]
+    by = given.get("by")
+    named = (name for name in (by if isinstance(by, tuple) else (by,)) if isinstance(name, str))
+    groups = list({name.casefold(): name for name in named if name}.values())
+    names = (*groups, *_METRIC, *(_AGAINST if given.get("against") else ()))
+    return [result(name, reads_all=True) for name in names]
 
 
 def _stored_as(found: Relation | None) -> exp.Table | None:

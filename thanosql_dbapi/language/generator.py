@@ -93,10 +93,10 @@ def _selects_all(node: ModelQuery) -> bool:
     if len(others) == 1 and isinstance(others[0], exp.Star) and not others[0].args.get("except_"):
         return True
     clause = node.args.get("from_")
-    keeps_columns = clause is not None and node.args["verb"] != "EVALUATE"
-    columns = clause.this.named_selects if clause is not None and keeps_columns else []
     made = [p.alias.casefold() for p in node.expressions if is_result(p)]
     results = [name.casefold() for name in node.args["results"]]
+    keeps_columns = node.args["verb"] != "EVALUATE" or "metric" not in results
+    columns = clause.this.named_selects if clause is not None and keeps_columns else []
     return made == results and [p.alias_or_name for p in others] == columns
 
 

@@ -50,6 +50,13 @@ _LEAST: Final = 1e-2
 _BEHIND: Final = 1e-4
 #: After so many frames without a decision the best prefix is believed, at the next sure blank.
 _UNDECIDED: Final = 1_500
+#: After so many it is believed wherever it is: a model that is never sure would be searched, and
+#: aligned, in time and memory that grow with the square of the file's length.
+_LONGEST: Final = 2_000
+#: A word with so many letters is none: a new one is begun at the next decision.
+_LONGEST_WORD: Final = 1_000
+#: Words weigh no more than this against their beginnings, in nats: the rest is no float any more.
+_MOST_GAINED: Final = 300.0
 #: Searches with other weights that are kept ready.
 _MOST_DECODERS: Final = 4
 #: States of words that are remembered: about 100 MB at most.
@@ -250,10 +257,18 @@ class _Words:
 
     def first(self) -> _State:
         """Return the state before the first letter."""
+        self._forget()
+        return self._state(self._start, "", 0.0)
+
+    def decided(self, state: _State) -> _State:
+        """Return the state to go on from where all before is decided."""
+        self._forget()
+        return state if len(state.word) < _LONGEST_WORD else self.first()
+
+    def _forget(self) -> None:
         if len(self._states) > _MOST_STATES:
             # States that are in use stay whole: they are only no longer found.
             self._states, self._ahead = {}, {}
-        return self._state(self._start, "", 0.0)
 
     def follow(self, state: _State, label: int) -> tuple[_State, float]:
         """Return the state after a label, and by what the prefix is multiplied."""
@@ -262,7 +277,7 @@ class _Words:
         if not state.word:
             return state, 1.0
         following = self._state(self._model.after(state.history, state.word), "", 0.0)
-        return following, math.exp(self._finished(state) - state.pending)
+        return following, _factor(self._finished(state) - state.pending)
 
     def ended(self, state: _State) -> float:
         """Return by what a prefix in this state is multiplied when the text ends."""
@@ -270,7 +285,7 @@ class _Words:
         if state.word:
             gained = self._finished(state) - state.pending
             history = self._model.after(history, state.word)
-        return math.exp(gained + self._choice.lm_weight * self._model.log_prob(END, history))
+        return _factor(gained + self._choice.lm_weight * self._model.log_prob(END, history))
 
     def _spell(self, state: _State, piece: str) -> tuple[_State, float]:
         before = state.word[-1:] or Letters.EDGE
@@ -279,7 +294,7 @@ class _Words:
             spelling += self._model.letters.log_prob(letter, before)
             before = letter
         following = self._state(state.history, state.word + piece, spelling)
-        return following, math.exp(following.pending - state.pending)
+        return following, _factor(following.pending - state.pending)
 
     def _state(self, history: str, word: str, spelling: float) -> _State:
         state = self._states.get((history, word))
@@ -314,6 +329,10 @@ class _Words:
 
     def _unknown(self, log_prob: float) -> float:
         return self._known(log_prob) - self._choice.unknown_penalty
+
+
+def _factor(gained: float) -> float:
+    return math.exp(min(gained, _MOST_GAINED))
 
 
 class _Prefix:
@@ -377,7 +396,11 @@ class _Search:
                 if len(beam) == 1 and beam[0].parent is not None:
                     parts.append(_Part(start, step.frame + 1, beam[0].labels()))
                     start = step.frame + 1
-                    beam = [_root(beam[0].state)]
+                    beam = [_root(self._words.decided(beam[0].state))]
+            elif step.frame - start >= _LONGEST:
+                parts.append(_Part(start, step.frame + 1, beam[0].labels()))
+                start = step.frame + 1
+                beam = [_rest(beam[0], self._words.decided(beam[0].state))]
         if start < frames:
             parts.append(_Part(start, frames, self._best(beam).labels()))
         return parts
@@ -465,4 +488,11 @@ def _mass(prefix: _Prefix) -> float:
 def _root(state: _State) -> _Prefix:
     root = _Prefix(None, -1, state, 1.0)
     root.blank = root.mass = 1.0
+    return root
+
+
+def _rest(decided: _Prefix, state: _State) -> _Prefix:
+    """Return a root that knows the letter before it: it may sound on."""
+    root = _Prefix(None, decided.label, state, 1.0)
+    root.blank, root.letter, root.mass = decided.blank, decided.letter, decided.mass
     return root

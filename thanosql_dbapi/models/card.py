@@ -24,11 +24,15 @@ _USE = """
 In Python, with `folder` the path of this folder or the name of its repository:
 
 ```python
+import soundfile
 from transformers import pipeline
 
 recognise = pipeline("automatic-speech-recognition", model=folder)
-recognise("recording.wav")["text"]
+waveform, rate = soundfile.read("recording.wav")  # mono, 16,000 Hz
+recognise({"raw": waveform, "sampling_rate": rate})["text"]
 ```
+
+Other rates want torchaudio, and the path of a file in place of its waveform wants ffmpeg.
 
 In ThanoSQL, as a model of one's own:
 

@@ -6,6 +6,7 @@ This module knows that file, and neither decoder.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -62,4 +63,11 @@ def _read_choice(given: Mapping[str, Any]) -> DecoderChoice:
     choice = DecoderChoice(**{name: value for name, value in given.items() if name in known})
     if choice.decoder not in ("greedy", "beam"):
         raise ValueError(f"it names {choice.decoder!r}")
+    if not isinstance(choice.beam_width, int) or choice.beam_width < 1:
+        raise ValueError(f"its beam_width is {choice.beam_width!r}")
+    for name in ("temperature", "lm_weight", "word_bonus", "unknown_penalty"):
+        if not math.isfinite(getattr(choice, name)):
+            raise ValueError(f"its {name} is no number")
+    if choice.temperature <= 0 or choice.lm_weight < 0:
+        raise ValueError("its temperature or lm_weight is too small")
     return choice

@@ -46,16 +46,16 @@ def export(
         OperationalError: the folder holds something else, lies in the workspace, or cannot be
             written.
     """
-    _require_room(folder, workspace, overwrite=overwrite)
-    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
+        _require_room(folder, workspace, overwrite=overwrite)
+        beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         beside.mkdir(parents=True)
         try:
             write(version, beside, full=full)
             _put(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter of a name that is none
         raise OperationalError(f"'{folder}' cannot be written: {error}") from error
     return folder
 

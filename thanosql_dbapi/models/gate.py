@@ -17,29 +17,40 @@ from typing import Final
 #: forty does.
 _BEYOND_CHANCE: Final = 1.96
 
+#: A model with more errors than that has understood nothing that could not be chance.
+_DEAF: Final = 0.5
+
 #: A loss that rose by so many nats a letter, and twofold, is no chance of which rows came last.
 _RISEN: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The word error rates of a model on some rows: greedy, and by the decoder it is used with."""
+
+    greedy: float
+    served: float
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What a trained model and its base make of the same recordings.
 
-    `heard` is what the trained model writes; the error rates are fractions of the `words` that were
-    said, by the greedy decoder; `served_wer` is by the one that the model is used with. `held_out`
-    tells whether neither was trained on the recordings, and `divergence` says where the training
-    broke off. The losses, nats a letter, are those of the first step and of the last epoch.
+    `heard` is what the trained model's greedy paths write; the error rates are fractions of the
+    `words` that were said. `held_out` tells whether neither was trained on the recordings, and
+    `divergence` says where the training broke off. The losses, nats a letter, are those of the
+    first step and of the last epoch. `belongs` is what `matching.belong` tells of what was heard.
     """
 
     heard: Sequence[str]
     words: int
-    wer: float
-    base_wer: float
-    served_wer: float
+    rates: Rates
+    base: Rates
     held_out: bool
     divergence: str | None = None
     first_loss: float = 0.0
     last_loss: float = 0.0
+    belongs: bool | None = None
 
 
 def refusal(judged: Judged) -> str | None:
@@ -59,27 +70,39 @@ def refusal(judged: Judged) -> str | None:
         )
     if not any(text.strip() for text in judged.heard):
         return f"the model writes nothing at all (only blanks) for {_rows(judged)}"
-    errors, before = judged.wer * judged.words, judged.base_wer * judged.words
-    if errors - before <= _BEYOND_CHANCE * math.sqrt(errors + before):
-        return None
-    return _worse(judged)
+    if judged.belongs is False and judged.rates.greedy > _DEAF:
+        return (
+            f"what the model hears in {_rows(judged)}, is no more like their own texts than like"
+            " those of other rows: texts and recordings may not belong together"
+        )
+    for kind, now, before in (
+        ("greedy", judged.rates.greedy, judged.base.greedy),
+        ("", judged.rates.served, judged.base.served),
+    ):
+        errors, errors_before = now * judged.words, before * judged.words
+        if errors - errors_before > _BEYOND_CHANCE * math.sqrt(errors + errors_before):
+            return _worse(judged, kind, now, before)
+    return None
 
 
 def remark(judged: Judged) -> str | None:
     """Return what to say of a model that may come into force, and is no better than its base."""
-    if min(judged.wer, judged.served_wer) <= judged.base_wer:
+    if refusal(judged) is not None or judged.rates.served <= judged.base.served:
         return None
-    return f"{_worse(judged)}: on so few words that may be chance"
+    worse = _worse(judged, "", judged.rates.served, judged.base.served)
+    return f"{worse}: on so few words that may be chance"
 
 
-def _worse(judged: Judged) -> str:
+def _worse(judged: Judged, kind: str, now: float, before: float) -> str:
     return (
-        "the model is worse than what it was trained from: its greedy word error rate on"
-        f" {_rows(judged)} is {judged.wer:.1%}, and was {judged.base_wer:.1%}"
+        f"the model is worse than what it was trained from: its {kind}{' ' if kind else ''}word"
+        f" error rate on {_rows(judged)}, is {now:.1%}, and was {before:.1%}"
     )
 
 
 def _rows(judged: Judged) -> str:
     count = len(judged.heard)
-    what = "held-out rows" if judged.held_out else "rows that it was trained on"
-    return f"the {count} {what}, {judged.words} words"
+    rows = "row" if count == 1 else "rows"
+    what = f"held-out {rows}" if judged.held_out else f"{rows} that it was trained on"
+    words = "word" if judged.words == 1 else "words"
+    return f"the {count} {what}, {judged.words} {words}"

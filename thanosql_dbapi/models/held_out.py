@@ -56,8 +56,10 @@ _TRIED: Final = (
 #: Fewer word errors that other weights spare are chance.
 _SPARED: Final = 3
 
-#: Frames to search are at most so many: some seconds of work for each weight.
-_MOST_FRAMES: Final = 30_000
+#: Labels to search are at most so many, those less likely than that left out: some seconds of work
+#: for each weight. A frame of a model that is sure has one, and a frame of a bad one a dozen.
+_MOST_LABELS: Final = 40_000
+_LIKELY: Final = math.log(1e-3)
 
 #: A language is closed whose next word is new in so few of the cases.
 _CLOSED: Final = 0.01
@@ -247,11 +249,9 @@ def choose_decoder(
     greedy = [wer_of(references, _greedy(each, alphabet)) for each in (heard, shaken)]
 
     def tried(choice: DecoderChoice) -> _Tried:
-        if check is not None:
-            check()
         decoder = BeamDecoder(alphabet, language_model, choice)
         rates = [
-            wer_of(references, [decoder.text(row) for row in each]) for each in (heard, shaken)
+            wer_of(references, list(_searched(decoder, each, check))) for each in (heard, shaken)
         ]
         return _Tried(choice, *rates)
 
@@ -267,6 +267,15 @@ def choose_decoder(
             f" on a shaken copy of them: greedy {greedy[1]:.2%}, beam {best.shaken:.2%}"
         ),
     )
+
+
+def _searched(
+    decoder: BeamDecoder, heard: Sequence[Candidates], check: Callable[[], None] | None
+) -> Iterator[str]:
+    for row in heard:
+        if check is not None:
+            check()
+        yield decoder.text(row)
 
 
 def _best(tried: Callable[[DecoderChoice], _Tried], words: int) -> _Tried:
@@ -302,9 +311,9 @@ def _unmeasured(language_model: LanguageModel) -> DecoderChoice:
 
 
 def _spread(heard: Sequence[Candidates]) -> list[int]:
-    """Return the rows to search: all, or so many, evenly spread, as have `_MOST_FRAMES`."""
-    frames = sum(len(row.labels) for row in heard)
-    stride = max(1, math.ceil(frames / _MOST_FRAMES))
+    """Return the rows to search: all, or so many, evenly spread, as have `_MOST_LABELS`."""
+    labels = sum(int(np.count_nonzero(row.log_probs > _LIKELY)) for row in heard)
+    stride = max(1, math.ceil(labels / _MOST_LABELS))
     return list(range(0, len(heard), stride))
 
 

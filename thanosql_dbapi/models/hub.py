@@ -6,6 +6,7 @@ Which hub is `HF_ENDPOINT`'s to say, and who pushes the token's: `HF_TOKEN`, or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,9 @@ def push(
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
-    with _plain_errors(repository, api.endpoint, token), _quiet():
+    # An address may hold a password.
+    endpoint = re.sub(r"//[^/]*@", "//", api.endpoint)
+    with _plain_errors(repository, endpoint, token), _quiet():
         api.create_repo(repository, private=private, exist_ok=True)
         if private:
             _require_private(api, repository)

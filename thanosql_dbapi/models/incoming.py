@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from ..exceptions import NotSupportedError, OperationalError, callers_level
+from ..exceptions import Error, NotSupportedError, OperationalError, callers_level
 from ..registry import FACTS
 from . import families
 from .base import Family
@@ -44,6 +44,9 @@ _CODE: Final = frozenset({"auto_map", "custom_pipelines", "trust_remote_code"})
 _QUIETLY_DROPPED: Final = frozenset(
     {"_attn_implementation", "attn_implementation", "_name_or_path", "name_or_path", "_commit_hash"}
 )
+#: Bytes of JSON in one file, and of the head of safetensors (the format's own limit), at most.
+_LONGEST_JSON: Final = 100_000_000
+_LONGEST_HEAD: Final = 100_000_000
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 #: The kinds of models that there are families for, and those families.
 _FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -138,11 +141,15 @@ def adopt(family: Family, taken: Path, folder: Path) -> dict[str, Any]:
     Raises:
         OperationalError: the family cannot load it, or the decoder cannot be read.
     """
+    _require_rate(taken)
     try:
         facts = {"base": family.name, **family.adopt(taken, folder)}
-    except (RuntimeError, ImportError) as error:
-        # Weights of another shape than config.json says, or a package that it asks for.
-        reason = str(error).strip().partition("\n")[0]
+    except Error:
+        raise
+    except Exception as error:
+        # Weights of another shape than config.json says, a package that it asks for, or whatever
+        # transformers and its libraries raise for a value that they did not expect.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OperationalError(f"the model cannot be loaded: {reason}") from error
     exported = _facts(taken)
     if exported:
@@ -153,6 +160,14 @@ def adopt(family: Family, taken: Path, folder: Path) -> dict[str, Any]:
                 shutil.copyfile(taken / name, folder / name)
         _require_decoder(folder)
     return facts
+
+
+def _require_rate(folder: Path) -> None:
+    """Refuse a sampling rate that is none: transformers takes it as it is."""
+    path = folder / "preprocessor_config.json"
+    rate = _object(path).get("sampling_rate", 16_000) if path.exists() else 16_000
+    if not isinstance(rate, int) or not 1_000 <= rate <= 1_000_000:
+        raise OperationalError(f"{path.name} says a sampling_rate of {rate!r}, which is no rate")
 
 
 def _require_decoder(folder: Path) -> None:
@@ -179,7 +194,10 @@ def _files(source: Path) -> Iterator[Path]:
             if path.suffix.lower() in PICKLES:
                 yield path  # by its name alone; nobody opens it
             continue
-        target = path.resolve()
+        try:
+            target = path.resolve()
+        except (OSError, RuntimeError) as error:  # Python before 3.13 raises the latter
+            raise OperationalError(f"'{path.name}' in {source} is a link in a circle") from error
         if not any(target.is_relative_to(root) for root in roots):
             raise OperationalError(
                 f"'{path.name}' in {source} is a link that leads out of the folder: put the file"
@@ -220,11 +238,15 @@ def require_safetensors(path: Path) -> None:
                 f" code is in it, so it was not opened; {_HOW}"
             )
         length = int.from_bytes(head, "little")
-        header = file.read(length) if len(head) == 8 and length <= size - 8 else b""
+        whole = len(head) == 8 and length <= min(size - 8, _LONGEST_HEAD)
+        header = file.read(length) if whole else b""
     try:
         tensors = json.loads(header)
-        end = max((t["data_offsets"][1] for n, t in tensors.items() if n != "__metadata__"))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        end = max(int(t["data_offsets"][1]) for n, t in tensors.items() if n != "__metadata__")
+    except (
+        *(ValueError, TypeError, KeyError, IndexError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise OperationalError(f"'{path}' is no safetensors file: it was not read") from error
     if end != size - 8 - length:
         raise OperationalError(f"'{path}' is not whole: it should be {8 + length + end:,} bytes")
@@ -270,7 +292,10 @@ def _harmless(path: Path) -> str:
             " model is read by the code of transformers alone",
             stacklevel=callers_level(),
         )
-    return json.dumps(_without(value, _CODE | _QUIETLY_DROPPED), ensure_ascii=False, indent=2)
+    try:
+        return json.dumps(_without(value, _CODE | _QUIETLY_DROPPED), ensure_ascii=False, indent=2)
+    except RecursionError as error:
+        raise OperationalError(f"'{path}' is nested too deeply") from error
 
 
 def _without(value: Any, keys: frozenset[str]) -> Any:
@@ -317,6 +342,8 @@ def _object(path: Path) -> Mapping[str, Any]:
 
 
 def _json(path: Path) -> Any:
+    if path.stat().st_size > _LONGEST_JSON:
+        raise OperationalError(f"'{path}' is too large: no model has so much JSON")
     try:
         return json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -406,6 +406,8 @@ def _parsed(text: str) -> _Tables:
             raise ValueError(f"the line {line!r} is no n-gram")
     else:
         raise ValueError("it does not end")
+    if not all(map(math.isfinite, itertools.chain(probabilities.values(), backoffs.values()))):
+        raise ValueError("it has what is no number")
     if not order or UNKNOWN not in probabilities or END not in probabilities:
         raise ValueError(f"it lacks {UNKNOWN} or {END}")
     return _Tables(order, probabilities, backoffs)

@@ -8,7 +8,7 @@ ways of writing one. This module knows texts, and nothing of models or audio.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -56,16 +56,22 @@ class AlignedWord:
     hypothesis: str | None
 
 
-def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorCounts:
+def count_errors(
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    check: Callable[[], None] = lambda: None,
+) -> ErrorCounts:
     """Count the errors of each utterance, in words and in characters.
+
+    `check` is called now and then, and ends it by what it raises.
 
     Raises:
         MissingExtra: jiwer is not installed.
     """
     import numpy as np
 
-    words = _counts(map(_words, references), map(_words, hypotheses))
-    letters = _counts(map(_characters, references), map(_characters, hypotheses))
+    words = _counts(map(_words, references), map(_words, hypotheses), check)
+    letters = _counts(map(_characters, references), map(_characters, hypotheses), check)
     by_word = np.array(list(words), dtype=np.int64).reshape(-1, 4)
     by_letter = np.array(list(letters), dtype=np.int64).reshape(-1, 4)
     return ErrorCounts(
@@ -128,12 +134,13 @@ def _characters(text: str) -> list[str]:
 
 
 def _counts(
-    references: Iterable[list[str]], hypotheses: Iterable[list[str]]
+    references: Iterable[list[str]], hypotheses: Iterable[list[str]], check: Callable[[], None]
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yield how long each reference is, and its substitutions, insertions and deletions."""
     references, hypotheses = iter(references), iter(hypotheses)
     while said := list(islice(references, _AT_ONCE)):
         heard = list(islice(hypotheses, _AT_ONCE))
+        check()
         for reference, chunks in zip(said, _alignments(said, heard), strict=True):
             found = {"equal": 0, "substitute": 0, "insert": 0, "delete": 0}
             for chunk in chunks:

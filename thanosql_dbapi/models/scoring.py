@@ -6,7 +6,7 @@ are, others know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .metrics import ErrorCounts, count_errors, rate
@@ -39,13 +39,17 @@ class Comparison:
 
 
 def score_corpus(
-    corpus: Corpus, hypotheses: Sequence[str], real_time_factor: float | None
+    corpus: Corpus,
+    hypotheses: Sequence[str],
+    real_time_factor: float | None,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, float | None]:
     """Return the metrics of a corpus by name, in the order to show them in.
 
     The rates, and the WER's interval, are None without utterances; the interval also with one.
+    `check` is called now and then, and ends it by what it raises.
     """
-    counts = count_errors(corpus.references, hypotheses)
+    counts = count_errors(corpus.references, hypotheses, check)
     return _scores(corpus, counts, real_time_factor)
 
 
@@ -53,9 +57,13 @@ def compare_models(
     corpus: Corpus,
     hypotheses: tuple[Sequence[str], Sequence[str]],
     real_time_factors: tuple[float | None, float | None],
+    check: Callable[[], None] = lambda: None,
 ) -> list[Comparison]:
-    """Return each metric of two models that transcribed the same utterances."""
-    counts = [count_errors(corpus.references, texts) for texts in hypotheses]
+    """Return each metric of two models that transcribed the same utterances.
+
+    `check` is called now and then, and ends it by what it raises.
+    """
+    counts = [count_errors(corpus.references, texts, check) for texts in hypotheses]
     first, second = (
         _scores(corpus, each, factor)
         for each, factor in zip(counts, real_time_factors, strict=True)

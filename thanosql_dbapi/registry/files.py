@@ -77,9 +77,10 @@ def remove(folder: Path, staging: Path) -> None:
 def size_of(folder: Path) -> int:
     """Return the bytes of a folder's files, those that go meanwhile left out."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            size += path.stat().st_size if path.is_file() else 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
     return size
 
 

@@ -13,8 +13,12 @@ _VERSIONED = re.compile(r"(.+)@(\d+)\Z", re.DOTALL)
 
 
 def folder_name(name: str) -> str:
-    """Return the name of a model's folder; the name is folded, and safe as a file name."""
-    return urllib.parse.quote(name.casefold(), safe="").replace(".", "%2E")
+    """Return the name of a model's folder; the name is folded, and safe as a file name.
+
+    That of a name that is too long is cut where no model's can be, so it is found nowhere.
+    """
+    quoted = urllib.parse.quote(name.casefold(), safe="").replace(".", "%2E")
+    return quoted[: LONGEST_NAME + 1]
 
 
 def name_of_folder(folder: str) -> str:

@@ -17,6 +17,7 @@ from ..exceptions import (
     ModelExists,
     ModelNotFound,
     NotSupportedError,
+    OperationalError,
     ProgrammingError,
     nearest,
 )
@@ -24,11 +25,14 @@ from ..quoting import quote_name, quote_text
 from . import files
 from .collecting import Collected, collect_runs, finished_runs, parents_of_runs
 from .names import folder_name, require_name, versioned
-from .trash import Trash
+from .trash import Deleted, Trash
 from .version import FACTS, Version, read_version
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+#: As many days as dates can be moved by, and more than any file is old.
+_LONGEST_DAYS = 36_500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ class Registry:
             return []
         found = []
         for folder in self._models.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # deleted while we look
+            # It was deleted while we look, or is a file that a file manager left.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 found.append(_listed(folder))
         return sorted(found, key=lambda listed: listed.name.casefold())
 
@@ -191,7 +196,8 @@ class Registry:
             self.require_free(name, overwrite)
             versions.mkdir(parents=True, exist_ok=True)
             # A number is never given twice: `m@3` stays what it was.
-            number = 1 + max(self._trash.last_number(name), *_numbers(folder), 0)
+            others = self._trash.last_number(name), self._bundled_number(name)
+            number = 1 + max(*others, *_numbers(folder))
             created = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
             complete = {"name": name, "version": number, "created_utc": created, **facts}
             files.write_json(staged / FACTS, complete)
@@ -241,23 +247,24 @@ class Registry:
     def undelete(self, name: str) -> str:
         """Bring back the model that was deleted last under a name; return it as it was written.
 
+        `m@2` is the one that had this version: others may have been deleted under the name since.
+
         Raises:
             ModelExists: the name is taken.
             ModelNotFound: nothing was deleted under it, or it was removed for good.
             ProgrammingError: the name cannot be a model's.
         """
+        wanted = name
+        name, number = versioned(name) or (name, None)
         require_name(name)
         with self._naming(name):
             folder = self._folder(name)
+            deleted = self._trash.newest(name, number)
             if self.is_kept(name):
-                raise ModelExists(
-                    f"the model '{name}' exists; once it is deleted itself, the one that was"
-                    " deleted before can come back"
-                )
-            deleted = self._trash.newest(name)
+                raise ModelExists(f"the model '{name}' exists" + _way_back(name, deleted))
             if deleted is None:
                 raise ModelNotFound(
-                    f"no deleted model has the name '{name}'.{nearest(name, self._trash.names())}"
+                    f"no deleted model has the name '{wanted}'.{nearest(name, self._trash.names())}"
                 )
             if folder.is_dir():  # what a first build that was killed left
                 self._trash.take(name, folder)
@@ -280,8 +287,9 @@ class Registry:
         """
         if keep < 1:
             raise ProgrammingError(f"keep is {keep}: at least 1 version of each model is kept")
-        if days < 0:
+        if not days >= 0:  # nor what is no number
             raise ProgrammingError(f"days is {days}: it cannot be negative")
+        days = min(days, _LONGEST_DAYS)
         self._staging.mkdir(parents=True, exist_ok=True)
         self.sweep()
         collected = self._collect_trash(days)
@@ -310,7 +318,8 @@ class Registry:
         collected = []
         # The folder's name stands for the model's: it gives the same lock.
         lock = files.locked(self._locks_folder() / f"{model.name}.lock")
-        with lock, contextlib.suppress(FileNotFoundError):  # it was just deleted
+        # It was just deleted, or is no folder.
+        with lock, contextlib.suppress(FileNotFoundError, NotADirectoryError):
             stays = {_pointer(model), *sorted(_numbers(model))[-keep:]}
             for version in _versions(model):
                 if version.number in stays or str(version).casefold() in needed:
@@ -334,23 +343,26 @@ class Registry:
         return self._models / folder_name(name)
 
     def _current(self, name: str) -> Version:
-        folder = self._folder(name)
         with contextlib.suppress(FileNotFoundError):
-            number = _pointer(folder)
-            if number is not None:
-                return read_version(folder / "versions" / str(number))
+            version = _in_force(self._folder(name))
+            if version is not None:
+                return version
         if self.is_bundled(name):
             return self._bundled[name.casefold()]
         raise self._unresolved(name)
 
     def _numbered(self, name: str, number: int) -> Version:
-        bundled = self._bundled.get(name.casefold())
-        if bundled is not None and bundled.number == number and not self.is_kept(name):
-            return bundled
         try:
             return read_version(self._folder(name) / "versions" / str(number))
         except FileNotFoundError:
+            if self._bundled_number(name) == number:
+                return self._bundled[name.casefold()]
             raise self._no_version(name, number) from None
+
+    def _bundled_number(self, name: str) -> int:
+        """Return the number of the ready model of a name; 0 where there is none."""
+        bundled = self._bundled.get(name.casefold())
+        return 0 if bundled is None else bundled.number
 
     def _no_version(self, name: str, number: int) -> ModelNotFound:
         known = sorted(_numbers(self._folder(name)))
@@ -385,14 +397,49 @@ class Registry:
         )
 
 
+def _way_back(name: str, deleted: Deleted | None) -> str:
+    """Say how a deleted model comes back whose name is taken, where there is one."""
+    if deleted is None:
+        return ""
+    number = max(_numbers(deleted.folder), default=1)
+    return (
+        f", and the one that was deleted needs its name: after DELETE MODEL {quote_name(name)},"
+        f" thanosql_undelete({quote_text(f'{name}@{number}')}) brings it back"
+    )
+
+
 def _pointer(model: Path) -> int | None:
     """Return the number of the version in force; None where versions are kept, and none is.
 
     Raises:
         FileNotFoundError: there is no such model.
+        OperationalError: it cannot be read.
     """
-    number = json.loads((model / "current").read_text("utf-8"))["version"]
-    return None if number is None else int(number)
+    path = model / "current"
+    try:
+        number = json.loads(path.read_text("utf-8"))["version"]
+        return None if number is None else int(number)
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperationalError(
+            f"{path} is damaged: {error}. thanosql_rollback writes it anew."
+        ) from error
+
+
+def _in_force(model: Path) -> Version | None:
+    """Return the version in force; None where versions are kept, and none is.
+
+    Raises:
+        FileNotFoundError: there is no such model, or not the version that it names.
+    """
+    number = _pointer(model)
+    while number is not None:
+        try:
+            return read_version(model / "versions" / str(number))
+        except FileNotFoundError:
+            missing, number = number, _pointer(model)
+            if number == missing:  # else another came into force, and this one was collected
+                raise
+    return None
 
 
 def _numbers(model: Path) -> list[int]:
@@ -416,8 +463,8 @@ def _listed(model: Path) -> Listed:
     Raises:
         FileNotFoundError: there is none in the folder.
     """
-    number = _pointer(model)
-    shown = max(_numbers(model), default=0) if number is None else number
-    version = read_version(model / "versions" / str(shown))
+    in_force = _in_force(model)
+    newest = max(_numbers(model), default=0)
+    version = in_force or read_version(model / "versions" / str(newest))
     updated = dt.datetime.fromisoformat(version.facts["created_utc"])
-    return Listed(version.name, version.base, updated, number is not None, version)
+    return Listed(version.name, version.base, updated, in_force is not None, version)

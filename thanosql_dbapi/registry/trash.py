@@ -45,13 +45,14 @@ class Trash:
             now += dt.timedelta(microseconds=1)
         model.rename(kept)
 
-    def newest(self, name: str) -> Deleted | None:
-        """Return what was deleted last under a name, if anything was."""
+    def newest(self, name: str, number: int | None = None) -> Deleted | None:
+        """Return what was deleted last under a name (with a version of a number), if any was."""
         # A folder without a pointer never was a model: the first build of it was killed.
         models = [
             one
             for one in _in(self._folder / folder_name(name))
             if (one.folder / "current").is_file()
+            if number is None or (one.folder / "versions" / str(number)).is_dir()
         ]
         return max(models, key=lambda one: one.deleted, default=None)
 
@@ -107,5 +108,5 @@ def _in(of_name: Path) -> Iterator[Deleted]:
 def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a file manager may leave files of its own
         return []

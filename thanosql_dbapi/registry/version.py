@@ -41,7 +41,10 @@ class Version:
 
 
 #: What versions had among their facts before they had a lineage.
-_OLDER_FACTS = ("parent", "options", "rows", "audio_seconds", "seconds", "epoch_losses")
+_OLDER_FACTS = (
+    *("parent", "options", "rows", "data_digest", "audio_seconds", "epoch_losses", "steps"),
+    *("libraries", "device", "seconds"),
+)
 
 
 def read_version(folder: Path) -> Version:
@@ -54,5 +57,5 @@ def read_version(folder: Path) -> Version:
     try:
         facts = json.loads((folder / FACTS).read_text("utf-8"))
         return Version(facts["name"], facts["version"], folder, facts)
-    except (json.JSONDecodeError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise OperationalError(f"{folder / FACTS} is damaged: {error}") from error

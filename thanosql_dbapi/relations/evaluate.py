@@ -65,7 +65,7 @@ class _Call:
 
     def seen(self) -> str:
         data = f", data := {self.data}" if self.data else ""
-        return f"count(*) FILTER (thanosql_seen({self.model}, {self.path}{data}))"
+        return f"thanosql_seen({self.model}, {self.path}{data})"
 
     def _arguments(self) -> str:
         data = f", data := {self.data}" if self.data else ""
@@ -207,10 +207,13 @@ def _scores(said: str, calls: Sequence[_Call]) -> tuple[str, Sequence[str]]:
         f"{{'reference': CAST({said} AS VARCHAR), {', '.join(texts)},"
         f" 'seconds': {first.whole()}.seconds}}"
     )
-    told = f"model := {first.model}, options := {first.options}, seen := {first.seen()}"
+    # What failed is not scored, so it is not told of either.
+    scored = " AND ".join(f"{each.whole()}.text IS NOT NULL" for each in calls)
+    seen = [f"count(*) FILTER ({each.seen()} AND {scored})" for each in calls]
+    told = f"model := {first.model}, options := {first.options}, seen := {seen[0]}"
     for other in others:
         told += f", against := {other.model}, against_options := {other.options}"
-        told += f", against_seen := {other.seen()}"
+        told += f", against_seen := {seen[1]}"
     name, shown = ("thanosql_score_against", COMPARISON) if others else ("thanosql_score", METRIC)
     return f"{name}(list({row}), {told})", list(shown)
 
@@ -251,6 +254,7 @@ def _scored(scores: str, shown: Sequence[str], groups: Sequence[str], query: str
         f"SELECT {', '.join(keys)}, unnest(scores) AS scored,"
         f" generate_subscripts(scores, 1) AS place FROM ({grouped})"
     )
-    # The metrics of a group stay in their order.
-    order = ", ".join([*keys, "place"])
-    return f"SELECT {', '.join([*named, *results])} FROM ({rows}) ORDER BY {order}"
+    # The metrics of a group stay in their order. A bare name would be one of the columns of `by`
+    # where that has the same.
+    order = ", ".join(f"ranked.{name}" for name in [*keys, "place"])
+    return f"SELECT {', '.join([*named, *results])} FROM ({rows}) AS ranked ORDER BY {order}"

@@ -84,6 +84,7 @@ def test_two_processes_train_as_one_and_go_on(tmp_path: Path) -> None:
     def stop(step: Step) -> None:
         seen.append(step)
         if step.step == 25:
+            assert list(tmp_path.glob("thanosql-train-*"))
             raise KeyboardInterrupt
 
     def run(report: Any) -> Any:
@@ -102,7 +103,9 @@ def test_two_processes_train_as_one_and_go_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(stop)
     assert any(tmp_path.iterdir())
+    (tmp_path / "thanosql-train-killed").mkdir()
     summary = run(seen.append)
+    assert not list(tmp_path.glob("thanosql-train-*"))
     assert resumed == [summary.resumed_from]
     assert summary.resumed_from >= 21
     assert summary.steps == 36
@@ -116,10 +119,15 @@ def test_two_processes_train_as_one_and_go_on(tmp_path: Path) -> None:
         assert torch.allclose(one, other, atol=1e-3)
 
 
-def test_a_process_that_dies_is_an_error() -> None:
-    waveforms, labels = speech()
+def test_a_process_that_dies_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "writing").touch()  # in the way of the first checkpoint
+    with pytest.raises(WorkerDied, match="FileExistsError"):
+        train_in_processes(2, new_model(), *speech(), SETTINGS, checkpoints=tmp_path)
+
+
+def test_a_training_that_diverges_says_where() -> None:
     broken = new_model()
     with torch.no_grad():
         broken.lm_head.weight.fill_(float("nan"))
-    with pytest.raises(WorkerDied, match=r"FloatingPointError: at step 1 .*learning_rate"):
-        train_in_processes(2, broken, waveforms, labels, SETTINGS)
+    with pytest.raises(FloatingPointError, match=r"at step 1 .*learning_rate"):
+        train_in_processes(2, broken, *speech(), SETTINGS)

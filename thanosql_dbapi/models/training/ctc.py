@@ -13,7 +13,7 @@ import hashlib
 import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -25,15 +25,17 @@ from ...exceptions import TrainingError
 from ...journal import Step
 from .. import stack
 from ..alignment import alphabet_of
-from ..base import Finding, Trained, Training
+from ..base import Finding, Severity, Trained, Training
+from ..decoder_choice import DecoderChoice
 from ..frames import frames_of
-from ..gate import Judged, refusal, remark
-from ..held_out import DecoderChoice, choose_decoder, emissions, greedy_texts, wer_of
-from ..language_model import LanguageModel
+from ..gate import Judged, Rates, refusal, remark
+from ..held_out import emissions, wer_of
+from ..matching import belong
 from ..seen import write_seen
 from ..speech_options import resolve_precision
 from ..vocabulary import Fitting, UnfitText, Vocabulary, fit_all, majority_case
-from .findings import Rows, usable
+from .findings import Kind, Rows, usable, whole
+from .judging import Judge
 from .launch import WorkerDied, train_in_processes
 from .loop import TrainingSummary, train
 from .preflight import examine
@@ -41,8 +43,12 @@ from .settings import KINDS, TrainingSettings
 from .split import split
 from .steps import UtteranceTooLong
 from .waveforms import LONGEST_S, WaveformStore
+from .words import learn_words
 
 Parts: TypeAlias = tuple[Wav2Vec2ForCTC, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor]
+
+#: In so many rows it is heard whether texts belong to them.
+_HEARD: Final = 32
 
 #: Where nothing is held out, a model is judged on so many of the rows that it was trained on.
 _JUDGED: Final = 100
@@ -72,7 +78,8 @@ def prepare(training: Training, parts: Parts, language: str) -> PreparedCTC:
     )
     rows = Rows(store, [each.name for each in media], fittings, labels, len(training.inputs))
     findings = examine(rows, letters, lambda samples: frames_of(model, samples), longest)
-    return PreparedCTC(training, parts, rows, findings)
+    prepared = PreparedCTC(training, parts, rows, findings)
+    return replace(prepared, findings=[*prepared.misplaced(), *findings])
 
 
 def _labels(numbers: Mapping[str, int], fitting: Fitting | UnfitText) -> list[int] | None:
@@ -101,6 +108,7 @@ class PreparedCTC:
         model.to(torch.device(device))  # type: ignore[arg-type]
         judge = self._judge(held_out or trained[:_JUDGED])
         base_wer = judge.wer(model)
+        base_served = judge.served_wer(model, self.training.base)
         started = time.monotonic()
         shown = _Shown(self.training)
         measured = judge if held_out else None
@@ -108,8 +116,20 @@ class PreparedCTC:
         seconds = time.monotonic() - started
         heard = judge.heard(model)
         wer = wer_of(judge.references, heard)
-        broken = divergence is not None or not any(heard)
-        decoder = self._decode(model, trained, [] if broken else held_out, folder)
+        judged = Judged(
+            heard,
+            judge.words,
+            Rates(wer, wer),
+            Rates(base_wer, base_wer),
+            bool(held_out),
+            divergence,
+            shown.first_loss,
+            summary.epoch_losses[-1] if summary and summary.epoch_losses else 0.0,
+            belong(heard, judge.references) if held_out else None,
+        )
+        # A search among what a bad model is unsure of takes long, and says nothing.
+        heeded = [] if refusal(judged) else held_out
+        decoder = self._decode(model, trained, heeded, folder)
         write_seen(folder, (self.rows.store.digests[row] for row in trained))
         served = wer
         if decoder.decoder == "beam" and decoder.wer_beam is not None:
@@ -123,7 +143,8 @@ class PreparedCTC:
             "metrics": {
                 "wer": served,
                 "greedy_wer": wer,
-                "base_wer": base_wer,
+                "base_wer": base_served,
+                "base_greedy_wer": base_wer,
             },
             "decoder": decoder.decoder,
             "decoder_evidence": decoder.evidence,
@@ -139,20 +160,23 @@ class PreparedCTC:
                 name: importlib.metadata.version(name) for name in ("torch", "transformers")
             },
         }
-        words = sum(len(text.split()) for text in judge.references)
-        judged = Judged(
-            heard,
-            words,
-            wer,
-            base_wer,
-            served,
-            bool(held_out),
-            divergence,
-            shown.first_loss,
-            summary.epoch_losses[-1] if summary and summary.epoch_losses else 0.0,
-        )
+        judged = replace(judged, rates=Rates(wer, served), base=Rates(base_wer, base_served))
         facts = {"text_case": majority_case(self._texts(trained))}
         return Trained(facts, lineage, refusal(judged), remark(judged))
+
+    def misplaced(self) -> list[Finding]:
+        """Return a finding if what the base hears in rows is not like their texts."""
+        rows = usable(self.findings, len(self.training.inputs))
+        rows = rows[:: max(1, -(-len(rows) // _HEARD))]
+        judge = self._judge(rows)
+        if belong(judge.heard(self.parts[0]), judge.references) is not False:
+            return []
+        detail = (
+            f"what the base hears in {len(rows)} rows is no more like their own texts than like"
+            " those of other rows: they may have slipped; of a language that the base does not"
+            " know this says nothing"
+        )
+        return [whole(Kind.MISPLACED, Severity.WARNING, detail)]
 
     def _settings(self, device: str) -> TrainingSettings:
         options = self.training.options
@@ -196,9 +220,9 @@ class PreparedCTC:
         fittings = (self.rows.fittings[row] for row in rows)
         return [each.text for each in fittings if isinstance(each, Fitting)]
 
-    def _judge(self, rows: Sequence[int]) -> _Judge:
+    def _judge(self, rows: Sequence[int]) -> Judge:
         _, tokenizer, extractor = self.parts
-        return _Judge(
+        return Judge(
             [self.rows.store[row] for row in rows],
             self._fitted(rows),
             alphabet_of(tokenizer, self.parts[0].lm_head.out_features),
@@ -214,7 +238,7 @@ class PreparedCTC:
         rows: Sequence[int],
         settings: TrainingSettings,
         device: str,
-        judge: _Judge | None,
+        judge: Judge | None,
         shown: _Shown,
     ) -> tuple[TrainingSummary | None, str | None]:
         """Train the model in place; return what was done, or where it diverged."""
@@ -261,34 +285,15 @@ class PreparedCTC:
     ) -> DecoderChoice:
         """Learn the words of the texts, choose a decoder, and write both into the folder."""
         judge = self._judge(held_out)
-        heard = emissions(model, judge.waveforms, **judge.how)
-        choice = choose_decoder(
-            heard,
+        return learn_words(
+            self.training.base,
+            folder,
+            self._fitted(trained),
             judge.references,
-            LanguageModel.of(self._fitted(trained)),
+            emissions(model, judge.waveforms, **judge.how),
             judge.alphabet,
-            check=self.training.check,
+            self.training.check,
         )
-        # What was held out has told what it can; its words are the language's too.
-        LanguageModel.of(self._fitted([*trained, *held_out])).write(folder)
-        choice.write(folder)
-        return choice
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Rows to measure a model on."""
-
-    waveforms: Sequence[Any]
-    references: Sequence[str]
-    alphabet: Any
-    how: dict[str, Any]
-
-    def heard(self, model: Wav2Vec2ForCTC) -> list[str]:
-        return greedy_texts(model, self.waveforms, self.alphabet, **self.how)
-
-    def wer(self, model: Wav2Vec2ForCTC) -> float:
-        return wer_of(self.references, self.heard(model))
 
 
 class _Chosen(Sequence[Any]):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Fewer rows than this are learnt by heart.
 FEW_ROWS: Final = 10
 
+#: Numbers of so many digits are mostly said digit by digit: a telephone's, a postcode's.
+_LONG_NUMBER: Final = 5
+
 #: Below this rate in hertz speech is hard to make out: telephones have 8000.
 _LOWEST_RATE: Final = 8000
 
@@ -84,6 +87,15 @@ def _done(fitted: Sequence[Fitting]) -> Iterator[Finding]:
         shown = ", ".join(f"{one} as {short(words)}" for one, words in _some(pairs))
         detail = f"numbers were spelled in {_texts_of(spelled)}: {shown}"
         yield whole(Kind.SPELLED_NUMBERS, Severity.NOTE, detail)
+        long = [pair for pair in pairs if sum(map(str.isdigit, pair[0])) >= _LONG_NUMBER]
+        if long:
+            (one, words), *_ = long
+            detail = (
+                f"{count(len(long), 'number')} of {_LONG_NUMBER} digits or more, such as {one},"
+                f" which was spelled as {short(words)}: digits that are said one by one want a"
+                " space between them"
+            )
+            yield whole(Kind.LONG_NUMBERS, Severity.WARNING, detail)
     for kind, found in (
         (Kind.DROPPED_ACCENTS, [each.plain for each in fitted if each.plain]),
         (Kind.DROPPED_PUNCTUATION, [each.punctuation for each in fitted if each.punctuation]),

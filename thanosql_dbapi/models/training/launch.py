@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from .utterances import Waveform, samples_needed
 _LOOK_S: Final = 0.2
 #: Seconds that the processes have to keep a checkpoint and end.
 _GRACE_S: Final = 60.0
+_PREFIX: Final = "thanosql-train-"
 
 
 class WorkerDied(RuntimeError):
@@ -75,7 +77,7 @@ def train_in_processes(
         )
     samples_needed(model, waveforms, labels)  # raises here, where who reads it knows the rows
     where = device or model.device
-    with tempfile.TemporaryDirectory(prefix="thanosql-train-") as name:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_tidied(checkpoints)) as name:
         folder = Path(name)
         with socket.create_server(("127.0.0.1", 0)) as server:
             token = secrets.token_hex()
@@ -112,6 +114,15 @@ def train_in_processes(
     for key in ("epoch_losses", "damaged"):
         summary[key] = tuple(summary[key])
     return TrainingSummary(**summary)
+
+
+def _tidied(checkpoints: Path | None) -> Path | None:
+    """Return where a job's folder goes; one that a killed process left there is removed."""
+    if checkpoints is not None:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        for left in checkpoints.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
+    return checkpoints
 
 
 def _write(
@@ -192,7 +203,8 @@ class _Launched:
         status = self._process.wait(_GRACE_S)
         lines = self._log.read_text(errors="replace").strip().splitlines()
         said = [line for line in lines if "Error" in line and "ChildFailedError" not in line]
-        reason = f": {said[-1].strip()}" if said else ""
+        # The first is the cause: the others' peer is gone, which is an error of theirs.
+        reason = f": {said[0].strip()}" if said else ""
         return f"a process of the training ended with status {status}{reason}"
 
     def __enter__(self) -> Self:

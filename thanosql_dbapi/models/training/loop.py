@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,9 +146,11 @@ class _Run:
         self._best_saved = 0
         #: False while weights and state do not go together.
         self._whole = True
+        self._updates = ThreadPoolExecutor(1, "thanosql-update")
         self._saved = (0, 0)
         self._saved_at = time.monotonic()
         self._saving_s = self._last_save_s = 0.0
+        self._identity = self._identified()
         self.resumed_from = 0
 
     # Checkpoints
@@ -158,12 +161,12 @@ class _Run:
         found = checkpoints.load() if resume else None
         if self._processes:
             self._processes.wait()  # before one of them writes what another still reads
-        if found is not None and found.facts["identity"] == self._identity():
+        if found is not None and found.facts["identity"] == self._identity:
             self._go_on(found)
         elif self._keeps:
             checkpoints.clear()
 
-    def _identity(self) -> str:
+    def _identified(self) -> str:
         shapes = [each.shape for each in self._model.parameters()]
         return identity(
             self._settings, self._utterances.lengths.tolist(), self._utterances.labels, shapes
@@ -192,7 +195,7 @@ class _Run:
             groups["best"] = self._best
         same = frozenset({"best"} if self._best_saved == self._state.best_step else ())
         facts = {
-            "identity": self._identity(),
+            "identity": self._identity,
             "state": self._state.facts(),
             "scaler": self._optimiser.scaler_facts(),
         }
@@ -231,6 +234,7 @@ class _Run:
                 self._save()
             raise
         finally:
+            self._updates.shutdown()
             self._steps.close()
         self._save()
         if self._best:
@@ -266,6 +270,18 @@ class _Run:
     def _step(self) -> None:
         state = self._state
         loss, rate = self._steps.gradients(state.step)
+        # In a thread that Ctrl-C does not reach: half an update could not be gone on from.
+        update = self._updates.submit(self._update, loss)
+        try:
+            update.result()
+        finally:
+            wait([update])
+        if self.report:
+            self.report(self._told(loss, rate))
+
+    def _update(self, loss: float) -> None:
+        """Change the weights, and what is known of how far they are."""
+        state = self._state
         self._whole = False
         self._optimiser.step(state.step)
         batch = self._plan.batch(state.step)
@@ -274,8 +290,6 @@ class _Run:
         if self._plan.ends_epoch(state.step):
             state.epoch_over()
         self._whole = True
-        if self.report:
-            self.report(self._told(loss, rate))
 
     def _told(self, loss: float, rate: float) -> Step:
         state, plan = self._state, self._plan
