@@ -33,7 +33,9 @@ from thanosql_dbapi.options import OptionSpec
 from thanosql_dbapi.progress import ProgressEvent
 
 #: A random model hears nothing.
-pytestmark = pytest.mark.filterwarnings("ignore:texts of other recordings")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:texts of other recordings", "ignore:texts and recordings may not"
+)
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
 ROWS = 12
@@ -406,6 +408,16 @@ POISON = {
     "a wilder one": ("learning_rate=1e30", "text", "diverged"),
     "texts of other rows": ("learning_rate=0.001", "lead(text, 7, text) OVER ()", "worse than"),
 }
+
+
+def test_texts_that_slipped_are_refused_though_those_held_out_slipped_too() -> None:
+    with thanosql_dbapi.connect(root=RECORDINGS, progress=False) as opened:
+        opened.execute("COPY calls FROM 'calls_train.csv'")
+        slipped = "SELECT audio_path, lead(text, 7, text) OVER () AS text FROM calls"
+        build = f"BUILD MODEL m USING Wav2Vec2Tiny OPTIONS (epochs=2, batch_size=4) AS {slipped}"
+        with pytest.warns(UserWarning, match="texts of other recordings"):
+            with pytest.raises(ModelRefused, match="may not belong together"):
+                opened.execute(build)
 
 
 @pytest.mark.parametrize("poison", POISON)

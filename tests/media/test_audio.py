@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -301,6 +301,7 @@ def test_a_flac_that_does_not_tell_its_length_is_read_to_the_end(tmp_path: Path)
     changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
     end=st.integers(0, 30000),
 )
+@example(kind="WAV", changes=[], end=4)
 def test_damage_anywhere_is_a_typed_reason_or_none(
     kind: str, changes: list[tuple[int, int]], end: int
 ) -> None:

@@ -36,6 +36,9 @@ from thanosql_dbapi.registry import Version
 LOWER = "abcdefghijklmnopqrstuvwxyz'"
 #: A random model learns nothing, and little of eight rows: it is brought into force all the same.
 ANY = "max_epochs=1, publish='always'"
+FEW = pytest.mark.filterwarnings(
+    *(f"ignore:{text}" for text in ("few rows", "one text", "the model is", "the training"))
+)
 DURATIONS = (0.3, 0.5, 0.9, 1.0, 1.3, 2.1, 2.2, 3.4)
 
 
@@ -152,7 +155,7 @@ def test_what_cannot_be_used_is_an_outcome(folder: Path) -> None:
 # --- training -------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:few rows", "ignore:one text", "ignore:the model is worse")
+@FEW
 def test_a_built_model_answers_in_the_case_it_was_taught(
     folder: Path, connection: Connection
 ) -> None:
@@ -170,7 +173,7 @@ def test_a_built_model_answers_in_the_case_it_was_taught(
     assert any(base)
 
 
-@pytest.mark.filterwarnings("ignore:few rows", "ignore:one text", "ignore:the model is worse")
+@FEW
 def test_a_build_leaves_weights_and_facts_and_no_pickle(connection: Connection) -> None:
     connection.execute(f"BUILD MODEL m USING Wav2Vec2En OPTIONS ({ANY}) AS SELECT * FROM calls")
     version = connection._session.workspace.registry.resolve("m")
@@ -241,7 +244,7 @@ def test_a_catalogue_name_resolves_through_the_checkpoints(
         connection.execute("DELETE MODEL heard")
 
 
-@pytest.mark.filterwarnings("ignore:few rows", "ignore:one text", "ignore:the model is worse")
+@FEW
 def test_checkpoints_come_from_the_environment_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,7 +128,7 @@ def unfinished(file: BinaryIO, head: bytes, size: int) -> Spliced | None:
     A writer that could not go back leaves 0 for the length of the audio; libsndfile then reads
     none. With 0xFFFFFFFF instead it reads to the end.
     """
-    if head[:4] != b"RIFF" or not _is_wav(head):
+    if head[:4] != b"RIFF" or len(head) < 8 or not _is_wav(head):
         return None
     (total,) = struct.unpack("<I", head[4:8])
     for name, start, length in _chunks(file, head, size, "<"):

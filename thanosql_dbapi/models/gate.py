@@ -70,10 +70,11 @@ def refusal(judged: Judged) -> str | None:
         )
     if not any(text.strip() for text in judged.heard):
         return f"the model writes nothing at all (only blanks) for {_rows(judged)}"
-    if judged.belongs is False and judged.rates.greedy > _DEAF:
+    if judged.belongs is False and min(judged.rates.greedy, judged.rates.served) > _DEAF:
         return (
-            f"what the model hears in {_rows(judged)}, is no more like their own texts than like"
-            " those of other rows: texts and recordings may not belong together"
+            "texts and recordings may not belong together: what was heard is no more like the"
+            " rows' own texts than like those of other rows, and the model is wrong in most words"
+            f" of {_rows(judged)}"
         )
     for kind, now, before in (
         ("greedy", judged.rates.greedy, judged.base.greedy),

@@ -125,7 +125,7 @@ class PreparedCTC:
             divergence,
             shown.first_loss,
             summary.epoch_losses[-1] if summary and summary.epoch_losses else 0.0,
-            belong(heard, judge.references) if held_out else None,
+            self._belongs(judge, heard) if held_out else None,
         )
         # A search among what a bad model is unsure of takes long, and says nothing.
         heeded = [] if refusal(judged) else held_out
@@ -163,6 +163,12 @@ class PreparedCTC:
         judged = replace(judged, rates=Rates(wer, served), base=Rates(base_wer, base_served))
         facts = {"text_case": majority_case(self._texts(trained))}
         return Trained(facts, lineage, refusal(judged), remark(judged))
+
+    def _belongs(self, judge: Judge, heard: Sequence[str]) -> bool | None:
+        """Tell whether held-out texts belong to their rows; of few rows, what was found tells."""
+        told = belong(heard, judge.references)
+        suspected = any(found.kind == Kind.MISPLACED for found in self.findings)
+        return False if told is None and suspected else told
 
     def misplaced(self) -> list[Finding]:
         """Return a finding if what the base hears in rows is not like their texts."""
