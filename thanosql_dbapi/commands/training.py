@@ -28,6 +28,7 @@ from ..exceptions import (
     QueryInterrupted,
     callers_level,
 )
+from ..functions.versions import FINDINGS
 from ..journal import Journal, RunState, discard, read_run
 from ..language import parse
 from ..language.statements import Query, Sql
@@ -44,16 +45,6 @@ _DECIDE_NOTHING: Final = frozenset({"overwrite", "resume", "publish", "check_onl
 
 #: What a version keeps of its making; no prediction depends on it.
 ABOUT: Final = "about"
-
-#: The columns of `check_only`, by DuckDB's types.
-_FINDING: Final = {
-    "kind": "VARCHAR",
-    "severity": "VARCHAR",
-    "row": "BIGINT",
-    "name": "VARCHAR",
-    "detail": "VARCHAR",
-    "held_out": "BOOLEAN",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,8 +434,8 @@ def _checked(order: Order, rows: Rows, held_out: Rows | None, around: Surroundin
 
 def findings(found: Sequence[Finding]) -> Answer:
     """Answer one row a finding."""
-    shown = ", ".join(f"found.{quote_name(name)} AS {quote_name(name)}" for name in _FINDING)
-    kind = json.dumps([_FINDING])
+    shown = ", ".join(f"found.{quote_name(name)} AS {quote_name(name)}" for name in FINDINGS)
+    kind = json.dumps([FINDINGS])
     text = json.dumps([asdict(each) for each in found])
     return Answer(f"SELECT {shown} FROM (SELECT unnest(from_json(?, '{kind}')) AS found)", [text])
 

@@ -23,7 +23,7 @@ from .frames import frames_of
 from .language_model import UNKNOWN, LanguageModel
 from .logits import logits_of, pad
 from .metrics import error_rates
-from .speech import likeliest
+from .speech import likeliest, normalised
 from .windows import Candidates
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _passes(
         rows = [waveforms[index] for index in indexes]
         counts = [frames_of(model, len(row)) for row in rows]
         if normalise:
-            rows = [_normalised(row) for row in rows]
+            rows = [normalised(row) for row in rows]
         with _evaluating(model):
             logits = logits_of(model, pad(rows, width), [len(row) for row in rows]).float()
         yield indexes, logits, counts
@@ -192,12 +192,6 @@ def _batches(
 def _width(samples: int) -> int:
     steps = max(0, math.ceil(math.log(samples / _SHORTEST, _STEP) - 1e-9))
     return math.ceil(_SHORTEST * _STEP**steps)
-
-
-def _normalised(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred: NDArray[np.float32] = waveform - waveform.mean()
-    normalised: NDArray[np.float32] = centred / np.sqrt(np.square(centred).mean() + 1e-7)
-    return normalised
 
 
 @contextmanager

@@ -138,12 +138,7 @@ class CTCRecogniser:
 
     def normalised(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a waveform as transformers' feature extractor leaves it, to the last bit."""
-        if not self._normalise:
-            return waveform
-        # Its own call pads, copies and checks in Python, and takes longer than the arithmetic.
-        centred = waveform - waveform.mean()
-        normalised: NDArray[np.float32] = centred / np.sqrt(np.square(centred).mean() + 1e-7)
-        return normalised
+        return normalised(waveform) if self._normalise else waveform
 
     def width(self, window: Window) -> int:
         """Return the samples of a window."""
@@ -257,3 +252,13 @@ def likeliest(logits: torch.Tensor) -> tuple[NDArray[np.int32], NDArray[np.float
         log_probs = logits.float().log_softmax(dim=-1)
         found = log_probs.topk(min(CANDIDATES, log_probs.shape[-1]), dim=-1)
         return found.indices.int().cpu().numpy(), found.values.cpu().numpy()
+
+
+def normalised(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring a waveform to zero mean and unit variance, to the last bit as transformers does.
+
+    Its own call pads, copies and checks in Python, and takes longer than the arithmetic.
+    """
+    centred = waveform - waveform.mean()
+    scaled: NDArray[np.float32] = centred / np.sqrt(np.square(centred).mean() + 1e-7)
+    return scaled

@@ -108,7 +108,8 @@ class PreparedCTC:
         model.to(torch.device(device))  # type: ignore[arg-type]
         judge = self._judge(held_out or trained[:_JUDGED])
         base_wer = judge.wer(model)
-        base_served = judge.served_wer(model, self.training.base)
+        searched = judge.searched_wer(model, self.training.base)
+        base_served = base_wer if searched is None else searched
         started = time.monotonic()
         shown = _Shown(self.training)
         measured = judge if held_out else None

@@ -44,11 +44,14 @@ class Judge:
         """Return the word error rate of a model's greedy paths."""
         return wer_of(self.references, self.heard(model))
 
-    def served_wer(self, model: Wav2Vec2ForCTC, folder: Path) -> float:
-        """Return the word error rate by the decoder that a model's folder is used with."""
+    def searched_wer(self, model: Wav2Vec2ForCTC, folder: Path) -> float | None:
+        """Return the word error rate by the beam that a model's folder is used with; None without.
+
+        A model without one is used letter by letter, which `wer` tells.
+        """
         choice = read_decoder(folder)
         if choice is None or choice.decoder != "beam" or not (folder / FILE).is_file():
-            return self.wer(model)
+            return None
         decoder = BeamDecoder(self.alphabet, LanguageModel.read(folder), choice)
         rows = emissions(model, self.waveforms, **self.how)
         return wer_of(self.references, [decoder.text(row) for row in rows])
