@@ -34,6 +34,10 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "sqlite3": ("thanosql_dbapi/cache/",),
     "jiwer": ("thanosql_dbapi/models/",),
     "rich": ("thanosql_dbapi/cli/",),
+    "IPython": ("thanosql_dbapi/notebook/",),
+    "PIL": ("thanosql_dbapi/media/",),
+    "av": ("thanosql_dbapi/media/",),
+    "python_calamine": ("thanosql_dbapi/commands/",),
     "prompt_toolkit": ("thanosql_dbapi/cli/",),
     "pickle": (),
     "marshal": (),
@@ -61,6 +65,7 @@ LAYERS = (
     ("adbc", "bulk", "dispatch", "explaining", "streaming"),
     ("cursor",),
     ("connection",),
+    ("notebook.",),
     ("",),
     ("cli.",),
 )
@@ -206,6 +211,9 @@ HEAVY = [
     "huggingface_hub",
     "safetensors",
     "IPython",
+    "PIL",
+    "av",
+    "python_calamine",
 ]
 
 

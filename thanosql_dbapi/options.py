@@ -102,6 +102,7 @@ _KINDS = {
     bool: "True or False",
     str: "a text",
     tuple: "a list of such texts",
+    type(None): "None",
 }
 
 
