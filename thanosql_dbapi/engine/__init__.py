@@ -6,9 +6,10 @@ back. It does not know ThanoSQL: what reaches it is plain DuckDB SQL.
 
 from __future__ import annotations
 
-from .engine import ROWS_VIEW, Engine, Parameters
+from .engine import Engine, Parameters
 from .results import Result, Row
 from .sources import SOURCE_ROWS, SOURCE_VIEW, SmallBatches
+from .staging import ROWS_VIEW, Staging
 
 __all__ = [
     "ROWS_VIEW",
@@ -19,4 +20,5 @@ __all__ = [
     "Result",
     "Row",
     "SmallBatches",
+    "Staging",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import sys
 import threading
@@ -21,6 +22,7 @@ from .errors import opening, translated
 from .instances import instance_of, open_engines
 from .results import Result, Row
 from .sources import SOURCE_VIEW, SmallBatches, read_source, survives
+from .staging import ROWS_VIEW, Staging
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
-
-#: The relation that an `insert_rows` statement reads.
-ROWS_VIEW = "__thanosql_rows"
 
 _Type = duckdb.StatementType
 
@@ -88,6 +87,9 @@ class Engine:
         #: What `stream` has to take back before anything else runs, and for whom it was done.
         self._to_undo: list[Callable[[], object]] = []
         self._streaming: Execution | None = None
+        #: What is read apart from the transaction, which `interrupt` must reach too.
+        self._staging: Staging | None = None
+        self._stagings = itertools.count(1)
         self._number = self.instance.add(self)
         try:
             with translated():
@@ -414,6 +416,8 @@ class Engine:
         for execution in [*self.running, self._execution]:
             if execution is not None:
                 execution.stop()
+        if (staging := self._staging) is not None:
+            staging.interrupt()
         self.connection.interrupt()
 
     def settle(self) -> None:
@@ -552,6 +556,21 @@ class Engine:
         with self.lock:
             rows = self.execute(f"SELECT lower(table_name) FROM {source}").fetch_all()
         return {name for (name,) in rows}
+
+    @contextlib.contextmanager
+    def staging(self, run: Execution) -> Iterator[Staging]:
+        """Read apart from the transaction that may be open: what fails there does not end it."""
+        with self.lock:
+            connection = self.connection.cursor()
+            # A new name each time: a transaction keeps what it read under one, until it ends.
+            name = f"__thanosql_staging_{self._number}_{next(self._stagings)}"
+            staging = Staging(connection, name, lambda work: self.run(work, run))
+            self._staging = staging
+            try:
+                yield staging
+            finally:
+                self._staging = None
+                staging.close()
 
     def register(self, name: str, rows: object) -> None:
         """Show a Python object that DuckDB can read to SQL, as a temporary view.

@@ -98,6 +98,13 @@ class Cursor:
         """Return the error that points at the token at `index`."""
         return ThanoSQLSyntaxError(problem, self.text, self.tokens[index].start)
 
+    def ends_with_placeholder(self, index: int) -> bool:
+        """Tell whether from a token on nothing but a placeholder stands."""
+        if index >= self.size:
+            return False
+        end = self.tokens[self.size - 1].end
+        return _PLACEHOLDER.fullmatch(self.text, self.tokens[index].start, end) is not None
+
     def placeholder(self) -> Placeholder | None:
         """Step over the placeholder that stands here, if one does."""
         token = self.current

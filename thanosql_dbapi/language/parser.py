@@ -61,6 +61,7 @@ _SHARED_RELATIONS: dict[str, type[Predict | Evaluate | Convert]] = {
     "CONVERT": Convert,
 }
 _COMMANDS = frozenset({"BUILD", "FIT", "UPLOAD", "DELETE", "GET", "PRINT"})
+_THANOSQL_LISTS = ("MODEL", "DATASET", "MODELS", "DATASETS")
 _AFTER_LIST = SET_OPERATIONS | {")", "ORDER", "LIMIT", "OFFSET"}
 
 
@@ -200,12 +201,15 @@ class StatementParser:
         return Search(cursor.span_from(index), kind, model, early + options, query, visible)
 
     def _list(self, index: int, visible: tuple[CommonTable, ...]) -> ListObjects:
-        """Read `LIST (TABLE | MODEL | THANOSQL MODEL | THANOSQL DATASET)`."""
+        """Read `LIST (TABLE | MODEL | THANOSQL MODEL | THANOSQL DATASET)`, or the plural."""
         cursor = self._cursor
         cursor.expect("LIST")
         kind = cursor.expect(*FOLLOWERS["LIST"])
         if kind == "THANOSQL":
-            kind = f"{kind}_{cursor.expect('MODEL', 'DATASET')}"
+            if cursor.current.word not in _THANOSQL_LISTS:
+                raise cursor.expected(one_of(_THANOSQL_LISTS[:2]), known=_THANOSQL_LISTS[:2])
+            kind = f"{kind}_{cursor.expect(*_THANOSQL_LISTS)}"
+        kind = kind.removesuffix("S")
         if not self._ends_list(cursor.here):
             raise cursor.expected("The end of LIST")
         return ListObjects(cursor.span_from(index), ListKind(kind.lower()), visible)
@@ -274,7 +278,7 @@ class StatementParser:
         if verb == "LIST" and index > 0:
             qualified = cursor.word(index + 1) == "THANOSQL"
             ends = self._ends_list(index + 2 + qualified)
-            return ends and (not qualified or cursor.word(index + 2) in ("MODEL", "DATASET"))
+            return ends and (not qualified or cursor.word(index + 2) in _THANOSQL_LISTS)
         return True
 
     def refuse_command(self, index: int) -> None:
@@ -299,7 +303,7 @@ class StatementParser:
             raise cursor.error(f"{verb} {cursor.word(index + 1)} {problem}", index)
 
     def _opens_copy(self) -> bool:
-        """Read `COPY is ours with OPTIONS after the table, or with one quoted path after FROM.`."""
+        """Tell whether OPTIONS follow the table, or one path in quotes or a parameter FROM."""
         cursor = self._cursor
         after = self._after_table(1)
         if after is None:
@@ -307,7 +311,8 @@ class StatementParser:
         if cursor.word(after) == "FROM":
             alone = after + 2 == cursor.size
             followed = cursor.word(after + 2) == "OPTIONS"
-            return cursor.tokens[after + 1].kind in STRINGS and (alone or followed)
+            quoted = cursor.tokens[after + 1].kind in STRINGS
+            return (quoted and (alone or followed)) or cursor.ends_with_placeholder(after + 1)
         if cursor.word(after) == "OPTIONS":
             return True
         if nearest(cursor.word(after), ("OPTIONS",)) and cursor.word(after + 1) == "(":
@@ -341,7 +346,8 @@ class StatementParser:
 
     def _misfit(self, verb: str) -> ThanoSQLSyntaxError:
         self._cursor.here = 1
-        return self._cursor.expected(one_of(FOLLOWERS[verb]), f" after {verb}", FOLLOWERS[verb])
+        words = [word for word in FOLLOWERS[verb] if not word.endswith("S")]  # no plurals
+        return self._cursor.expected(one_of(words), f" after {verb}", words)
 
     def _refuse_unbalanced(self) -> None:
         index = self._cursor.unbalanced

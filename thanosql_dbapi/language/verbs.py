@@ -13,7 +13,10 @@ FOLLOWERS: dict[str, tuple[str, ...]] = {
     "EVALUATE": ("USING",),
     "CONVERT": ("USING",),
     "SEARCH": ("IMAGE", "AUDIO", "VIDEO", "TEXT", "KEYWORD"),
-    "LIST": ("TABLE", "MODEL", "THANOSQL", "THANOSQL_MODEL", "THANOSQL_DATASET"),
+    "LIST": (
+        *("TABLE", "MODEL", "THANOSQL", "THANOSQL_MODEL", "THANOSQL_DATASET"),
+        *("TABLES", "MODELS", "THANOSQL_MODELS", "THANOSQL_DATASETS"),
+    ),
     "PRINT": ("AUDIO", "IMAGE", "VIDEO"),
     "BUILD": ("MODEL",),
     "FIT": ("MODEL",),

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..exceptions import MediaError, MediaReason, MissingExtra
+from .paths import local_path
 
 #: A protocol has two letters or more: `C://x` is a Windows drive.
 _PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")
@@ -100,7 +101,7 @@ def media_of(value: str | bytes, root: Path) -> Media:
         return Blob(bytes(value))
     protocol = _PROTOCOL.match(value)
     if protocol is None:
-        return LocalFile(value, root / value)
+        return LocalFile(value, local_path(value, root))
     if protocol.group().lower() == "file":
         return LocalFile(value, Path(url2pathname(urlsplit(value).path)))
     return RemoteFile(value)
@@ -221,12 +222,12 @@ class RemoteFile(Media):
     @property
     def name(self) -> str:
         """The URL, without user, password and query: a signed URL's query is a credential."""
-        return _without_credentials(self._url)
+        return without_credentials(self._url)
 
     def identity(self) -> str | None:
         """Return the URL with the server's strong entity tag, hashed; None where it has none."""
         try:
-            system, path = _file_system(self._url)
+            system, path = file_system(self._url)
             facts = system.info(path)
         except MediaError:
             return None
@@ -277,7 +278,7 @@ class RemoteFile(Media):
             self._fetched = self._remove = None
 
     def _fetch(self) -> Path:
-        system, path = _file_system(self._url)
+        system, path = file_system(self._url)
         handle, temporary = tempfile.mkstemp(prefix="thanosql-")
         os.close(handle)
         remove = weakref.finalize(self, _unlink, temporary)
@@ -285,7 +286,7 @@ class RemoteFile(Media):
             system.get_file(path, temporary)
         except Exception as error:
             remove()
-            raise _transport_error(error, self.name) from error
+            raise transport_error(error, self.name) from error
         self._remove = remove
         return Path(temporary)
 
@@ -327,14 +328,15 @@ def _local_errors() -> Iterator[None]:
         raise MediaError(problem, MediaReason.MISSING) from error
 
 
-def _without_credentials(url: str) -> str:
+def without_credentials(url: str) -> str:
+    """Return a URL as a message may show it: without user, password and query."""
     protocol, _, rest = url.partition("://")
     rest, query, _ = rest.partition("?")
     host, slash, path = rest.partition("/")
     return f"{protocol}://{host.rpartition('@')[2]}{slash}{path}{'?…' if query else ''}"
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and the path in it."""
     try:
         from fsspec.core import url_to_fs  # type: ignore[import-untyped,unused-ignore]
@@ -370,7 +372,7 @@ def _missing_extra(url: str, error: ImportError) -> MissingExtra:
     )
 
 
-def _transport_error(error: Exception, name: str) -> MediaError:
+def transport_error(error: Exception, name: str) -> MediaError:
     """Say why a URL could not be fetched, by the classes that fsspec's file systems raise.
 
     A body that breaks off is truncated, and what a server says it has not is missing; whatever else

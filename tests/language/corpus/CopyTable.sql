@@ -116,3 +116,11 @@ COPY t FROM "folder";
 COPY a."b c".t OPTIONS (if_exists='append') FROM '[{"a": 1}]';
 COPY t OPTIONS (overwrite=True) FROM ?;
 COPY t FROM $$it's$$;
+COPY t FROM ?;
+COPY t FROM $1;
+COPY s.t FROM $path;
+copy t -- made
+from /* the calls */ 'calls/*.csv';
+COPY t OPTIONS (recursive=True, media='audio') FROM 's3://bucket/calls/';
+COPY t FROM '[{"text": "it''s"}]';
+COPY t OPTIONS (sheet=2, header=False) FROM "book.xlsx";

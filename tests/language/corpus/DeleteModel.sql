@@ -4,3 +4,6 @@ DELETE MODEL mymodel;
 DELETE MODEL my_movie_rec;
 DELETE MODEL "m";
 delete model 모델;
+DELETE /* the old */ MODEL -- one
+"my model";
+delete model 'm@b';

@@ -37,7 +37,6 @@ COPY t FROM 'f.csv' WITH (HEADER);
 COPY t FROM 'f.csv' CSV HEADER;
 COPY t (a, b) FROM 'f.csv';
 COPY t FROM f;
-COPY t FROM $1;
 COPY options TO 'x';
 COPY FROM DATABASE a TO b;
 CREATE VIEW v AS SELECT * FROM list model;
