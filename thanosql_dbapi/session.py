@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import exceptions
 from .exceptions import MediaReason, QueryInterrupted, callers_level
+from .media.paths import local_path
 
 if TYPE_CHECKING:
     from .models.base import Outcome
@@ -44,8 +45,8 @@ class Session:
     progress: Progress
 
     def path(self, text: str) -> Path:
-        """Return the file that `text` names: absolute, or relative to the root."""
-        return self.root / text
+        """Return the file that `text` names; see `media.paths.local_path`."""
+        return local_path(text, self.root)
 
 
 class Memo:

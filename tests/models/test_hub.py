@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import hub as hubs
 import pytest
+from hub import Hub
 from speech_fixtures import make_checkpoint, write_tones
 
 import thanosql_dbapi
@@ -24,69 +26,17 @@ REPOSITORY = "acme/tones"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-class Hub(BaseHTTPRequestHandler):
-    """One repository; `asked` notes the paths of all requests."""
-
-    folder: Path
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        files = {p.name: p for p in self.folder.iterdir()}
-        if path.startswith(f"/api/models/{REPOSITORY}"):
-            siblings = [{"rfilename": name} for name in files]
-            body = {"id": REPOSITORY, "sha": REVISION, "siblings": siblings, "private": False}
-            if "/tree/" in path:
-                listed = [
-                    {"type": "file", "path": n, "size": p.stat().st_size, "oid": digest(p)}
-                    for n, p in files.items()
-                ]
-                return self._send(json.dumps(listed).encode(), "application/json", "", with_body)
-            return self._send(json.dumps(body).encode(), "application/json", "", with_body)
-        name = path.rpartition("/")[2]
-        if "/resolve/" in path and name in files:
-            data = files[name].read_bytes()
-            return self._send(data, "application/octet-stream", digest(files[name]), with_body)
-        self.send_response(404)
-        self.end_headers()
-        return None
-
-    def _send(self, body: bytes, kind: str, etag: str, with_body: bool) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if etag:
-            self.send_header("ETag", f'"{etag}"')
-            self.send_header("X-Repo-Commit", REVISION)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None: ...
-
-
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[type[Hub]]:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     folder = make_checkpoint(tmp_path / "tones", group_norm=False, letters="abc")
     (folder / "pytorch_model.bin").write_bytes(b"a pickle that nobody asks for")
-    handler = type("OneHub", (Hub,), {"folder": folder, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler
-    server.shutdown()
-    server.server_close()
+    with hubs.serve() as served:
+        served.add(REPOSITORY, folder, REVISION, "main")
+        yield served
 
 
 PROGRAM = """
@@ -106,7 +56,7 @@ def run(tmp_path: Path, url: str, **environment: str) -> subprocess.CompletedPro
             "HF_ENDPOINT": url,
             "HF_HOME": str(tmp_path / "hf"),
             "THANOSQL_CHECKPOINTS": f"Wav2Vec2En={REPOSITORY}",
-            "NO_PROXY": "127.0.0.1",
+            "NO_PROXY": "127.0.0.1,localhost",
             **environment,
         },
         capture_output=True,
@@ -116,13 +66,13 @@ def run(tmp_path: Path, url: str, **environment: str) -> subprocess.CompletedPro
 
 
 def test_weights_are_fetched_once_and_then_come_from_the_users_cache(
-    hub: type[Hub], tmp_path: Path
+    hub: Hub, tmp_path: Path
 ) -> None:
     write_tones(tmp_path / "a.wav", 1.0)
     first = run(tmp_path, hub.url)
     assert first.stdout == "('m', 1, 'Wav2Vec2En')\n1\n", first.stderr
-    assert any(path.endswith("model.safetensors") for path in hub.asked)
-    assert not any(path.endswith(".bin") for path in hub.asked)
+    assert any(path.endswith("model.safetensors") for path in hub.paths())
+    assert not any(path.endswith(".bin") for path in hub.paths())
     offline = run(tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert offline.stdout == first.stdout, offline.stderr
 

@@ -11,6 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..registry import Version
+from .datasets import DATASETS
+
+__all__ = [
+    "CATALOGUE",
+    "DATASETS",
+    "RECORDINGS",
+    "VOICE_TINY",
+    "CatalogueModel",
+    "bundled_models",
+]
 
 FOLDER = Path(__file__).parent
 VOICE_TINY = FOLDER / "voice_tiny"
@@ -43,23 +53,6 @@ CATALOGUE: Mapping[str, CatalogueModel] = {
         CatalogueModel("wav2vec2", "Wav2Vec2En", _LISTED),
         CatalogueModel("whisper_l", "Whisper", _LISTED, "openai/whisper-large-v3"),
         CatalogueModel("whisper_s", "Whisper", _LISTED, "openai/whisper-small"),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueDataset:
-    """A dataset that GET THANOSQL DATASET knows."""
-
-    name: str
-    data_type: str
-
-
-DATASETS: Mapping[str, CatalogueDataset] = {
-    dataset.name: dataset
-    for dataset in (
-        CatalogueDataset("korean_voice_data", "audio"),
-        CatalogueDataset("librispeech_data", "audio"),
     )
 }
 

@@ -16,7 +16,7 @@ from ..language.statements import (
 )
 from .base import Answer, Surroundings
 from .build_model import build_model
-from .copy_table import copy_table
+from .copying import copy_table
 from .delete_model import delete_model
 from .fit_model import fit_model
 from .get_asset import get_asset

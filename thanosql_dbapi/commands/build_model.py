@@ -6,7 +6,7 @@ from ..exceptions import ModelNotFound
 from ..language.statements import BuildModel
 from ..models import families
 from ..models.base import Family, Verb
-from ..models.checkpoints import checkpoint_folder
+from ..models.checkpoints import find_checkpoint
 from .base import Answer, Surroundings
 from .training import Order, require_free, train
 
@@ -23,7 +23,14 @@ def build_model(statement: BuildModel, around: Surroundings) -> Answer:
     given = around.scope.option_values(statement.options)
     options = families.read_verb_options(family, Verb.BUILD, given)
     require_free(statement.name.text, options, around)
-    base = checkpoint_folder(family, around.session.checkpoints, around.session.root)
+    session = around.session
+    base = find_checkpoint(
+        family,
+        session.checkpoints,
+        session.root,
+        progress=session.progress,
+        check=around.execution.check,
+    ).folder
     return train(Order(statement.name.text, family, base, None, options, statement.query), around)
 
 

@@ -1,50 +1,83 @@
 """Where a base model's weights come from: a folder, the Hugging Face hub, or the package.
 
 A name is looked up in the connection's `checkpoints`, then in the environment variable
-`THANOSQL_CHECKPOINTS` (`Wav2Vec2En=<folder or hub id>,…`), then with the family. This module
-knows names and folders, and nothing of what is in them.
+`THANOSQL_CHECKPOINTS` (`Wav2Vec2En=<folder or hub id>,…`), then with the family. A hub id is
+`owner/name`, or `owner/name@revision`. This module knows names and folders, and nothing of what is
+in them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from ..assets import VOICE_TINY
-from ..exceptions import CheckpointUnavailable, MissingExtra, ProgrammingError, nearest
+from ..exceptions import CheckpointUnavailable, ProgrammingError, nearest
+from ..progress import Progress
 from . import families
 from .base import Family
+from .weights import fetch_weights
 
 ENVIRONMENT = "THANOSQL_CHECKPOINTS"
 
-#: Weights in safetensors and the JSON around them; pickled weights are neither fetched nor read.
-_WANTED = ("*.safetensors", "*.json", "*.txt")
+#: The commits that are meant where nobody says a revision. Of other repositories it is what `main`
+#: is when it is fetched; a version keeps which commit that was.
+PINNED: Final[Mapping[str, str]] = {
+    "facebook/wav2vec2-base-960h": "22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
+    "openai/whisper-large-v3": "06f233fe06e710322aca913c1bc4249a0d71fce1",
+    "openai/whisper-small": "973afd24965f72e36ca33b3055d56a652f456b4d",
+}
 
 
-def checkpoint_folder(
-    family: Family, checkpoints: Mapping[str, str], root: Path, default: str | None = None
-) -> Path:
-    """Return the folder of a base model's weights, fetched from the hub where need be.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The folder of a base model's weights; of those from the hub, where they are from."""
+
+    folder: Path
+    repository: str | None = None
+    revision: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a version keeps of it."""
+        if self.repository is None:
+            return {}
+        return {"checkpoint": {"repository": self.repository, "revision": self.revision}}
+
+
+def find_checkpoint(
+    family: Family,
+    checkpoints: Mapping[str, str],
+    root: Path,
+    *,
+    default: str | None = None,
+    progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Checkpoint:
+    """Return a base model's weights, fetched from the hub where need be.
 
     `default` is a hub id to take before the family's own: that of a larger or smaller sibling.
+    `check` raises where the work is to stop.
 
     Raises:
         CheckpointUnavailable: the folder does not exist, or the hub cannot be reached and the
-            weights are not in its cache.
+            weights are not in its cache, or it has them as pickles alone.
     """
     source = checkpoints.get(family.name) or _from_environment().get(family.name)
     source = source or default or family.checkpoint
     if source is None:
-        return VOICE_TINY
+        return Checkpoint(VOICE_TINY)
     folder = root / Path(source).expanduser()
     if folder.is_dir():
-        return folder
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        return Checkpoint(folder)
+    repository, _, revision = source.partition("@")
+    if source.startswith((".", "/", "~")) or repository.count("/") != 1:
         raise CheckpointUnavailable(
             f"the checkpoint of {family.name} is set to '{source}', and there is no such folder"
         )
-    return _from_hub(family.name, source)
+    return _from_hub(family.name, repository, revision, progress or Progress(False), check)
 
 
 def read_checkpoints(given: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -72,28 +105,21 @@ def _from_environment() -> dict[str, str]:
     return dict(read_checkpoints({name.strip(): source.strip() for name, _, source in pairs}))
 
 
-def _from_hub(base: str, repository: str) -> Path:
+def _from_hub(
+    base: str,
+    repository: str,
+    revision: str,
+    progress: Progress,
+    check: Callable[[], None],
+) -> Checkpoint:
+    wanted = revision or PINNED.get(repository)
     try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError as error:
-        raise MissingExtra(
-            "fetching weights needs huggingface_hub: pip install 'thanosql-dbapi[speech]'"
-        ) from error
-    try:
-        return Path(snapshot_download(repository, allow_patterns=list(_WANTED)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        folder = fetch_weights(repository, wanted, progress, check)
+    except CheckpointUnavailable as error:
         raise CheckpointUnavailable(
             f"the weights of {base} ('{repository}' on the Hugging Face hub) are not on this"
-            f" machine and could not be fetched: {_first_line(error)}. Name a local folder by"
+            f" machine and could not be fetched: {error}. Name a local folder by"
             f" connect(checkpoints={{'{base}': '<folder>'}}) or {ENVIRONMENT}, or use the bundled"
             " base Wav2Vec2Tiny, which needs no network."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    return Checkpoint(folder, repository, folder.name)

@@ -114,12 +114,13 @@ def _plain_errors(repository: str, endpoint: str, token: str) -> Iterator[None]:
         yield
     except errors.HFValidationError as error:
         raise ProgrammingError(
-            f"'{repository}' names no repository: it is written owner/name ({_line(error, token)})"
+            f"'{repository}' names no repository: it is written owner/name"
+            f" ({first_line(error, token)})"
         ) from error
     except errors.HfHubHTTPError as error:
         raise OperationalError(_refused(repository, endpoint, error, token)) from error
     except (network, OSError) as error:
-        line = _line(error, token)
+        line = first_line(error, token)
         # The client asks for storage of the hub's own, which a hub of somebody else may not have.
         hint = " (HF_HUB_DISABLE_XET=1 is for a hub without Xet storage)" if "/xet-" in line else ""
         raise OperationalError(
@@ -127,7 +128,7 @@ def _plain_errors(repository: str, endpoint: str, token: str) -> Iterator[None]:
         ) from error
     except (ValueError, RuntimeError, KeyError) as error:
         raise OperationalError(
-            f"pushing to '{repository}' failed: {_line(error, token)}"
+            f"pushing to '{repository}' failed: {first_line(error, token)}"
         ) from error
 
 
@@ -140,10 +141,11 @@ def _refused(repository: str, endpoint: str, error: OSError, token: str) -> str:
             f"this token may not write to '{repository}' at {endpoint}: it needs the right to write"
             " there"
         )
-    return f"the hub at {endpoint} refused to take '{repository}': {_line(error, token)}"
+    return f"the hub at {endpoint} refused to take '{repository}': {first_line(error, token)}"
 
 
-def _line(error: BaseException, token: str) -> str:
+def first_line(error: BaseException, token: str) -> str:
     """Return an error's first line, without a token."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[0].strip().rstrip(".").replace(token, "…")
+    line = lines[0].strip().rstrip(".")
+    return line.replace(token, "…") if token else line
