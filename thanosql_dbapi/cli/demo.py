@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import assets
 from ..connection import connect
 from ..exceptions import OperationalError
+from .media import for_terminal
 from .screen import Screen
 
 #: How often the training goes over the calls.
@@ -31,7 +32,7 @@ STORY: tuple[tuple[str, str], ...] = (
     ("and some to test on.", "COPY calls_test FROM 'calls_test.csv'"),
     (
         "What the recordings are:",
-        "PRINT AUDIO AS SELECT audio_path FROM calls_test ORDER BY audio_path LIMIT 4",
+        "PRINT AUDIO AS SELECT audio_path, text FROM calls_test ORDER BY audio_path LIMIT 4",
     ),
     (
         "What the bundled model hears, beside what was said:",
@@ -84,6 +85,7 @@ def _tell(folder: Path, device: str, then: str) -> None:
         for purpose, sql in STORY:
             screen.say(f"\n{purpose}", style="bold")
             screen.statement(sql)
-            with connection.execute(sql) as cursor:
-                screen.show(cursor)
+            text, printed = for_terminal(sql, screen.rows)
+            with connection.execute(text) as cursor:
+                screen.show(cursor, printed)
     screen.say(f"\nDone in {time.monotonic() - started:.0f} s. Next: {then}", style="bold")

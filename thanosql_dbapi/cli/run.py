@@ -8,27 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..connection import Connection, connect
 from ..exceptions import Error, OperationalError, QueryInterrupted
-from ..language.tokens import SEMICOLON, Unreadable, tokenise
+from ..language.script import pieces
+from .media import for_terminal
 from .screen import Screen
 
 #: The name of standard input among the scripts.
 STANDARD_INPUT = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One statement of a script: its text, the line it begins in, and whether a `;` ends it."""
-
-    text: str
-    line: int
-    ended: bool
 
 
 def run(given: argparse.Namespace) -> int:
@@ -70,9 +60,10 @@ def run_script(connection: Connection, text: str, name: str, screen: Screen) -> 
     """
     for piece in pieces(text):
         try:
-            with connection.execute(piece.text) as cursor:
+            sql, printed = for_terminal(piece.text, screen.rows)
+            with connection.execute(sql) as cursor:
                 if cursor.description is not None:
-                    shown = screen.show(cursor)
+                    shown = screen.show(cursor, printed)
                     if shown.more:
                         screen.say(str(shown))
         except QueryInterrupted:
@@ -81,28 +72,3 @@ def run_script(connection: Connection, text: str, name: str, screen: Screen) -> 
             screen.fail(error, f"{name}, in the statement that begins in line {piece.line}:")
             return False
     return True
-
-
-def pieces(text: str) -> Iterator[Piece]:
-    """Cut a script into its statements; a text that has no tokens to cut at stays whole."""
-    try:
-        tokens = tokenise(text)
-    except Unreadable:
-        # DuckDB's own error shows what is not closed, before anything has run.
-        yield Piece(text, 1, ended=False)
-        return
-    start = end = None
-    for token in tokens:
-        if token.kind is SEMICOLON:
-            if start is not None and end is not None:
-                yield _piece(text, start, end, ended=True)
-            start = end = None
-        else:
-            start = token.start if start is None else start
-            end = token.end
-    if start is not None and end is not None:
-        yield _piece(text, start, end, ended=False)
-
-
-def _piece(text: str, start: int, end: int, *, ended: bool) -> Piece:
-    return Piece(text[start:end], text.count("\n", 0, start) + 1, ended)

@@ -12,7 +12,10 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ..cursor import Cursor
+from ..language.statements import MediaKind
+from ..media.waveform import BLOCKS
 from .highlighting import ThanoSQLLexer
+from .media import media_table
 from .tables import cell, table
 
 #: A pipe has no width. Rich wants one; a table takes only as much as it needs.
@@ -54,8 +57,11 @@ class Screen:
     out: Console = field(default_factory=_console)
     errors: Console = field(default_factory=lambda: _console(stderr=True))
 
-    def show(self, cursor: Cursor) -> Shown:
-        """Print the rows of a statement that returns some, and read no more than is shown."""
+    def show(self, cursor: Cursor, printed: MediaKind | None = None) -> Shown:
+        """Print the rows of a statement that returns some, and read no more than is shown.
+
+        `printed` tells that it was a PRINT, as `for_terminal` asks for it.
+        """
         columns = cursor.description or ()
         rows = cursor.fetchmany(self.rows + 1) if self.rows else cursor.fetchall()
         more = bool(self.rows) and len(rows) > self.rows
@@ -65,11 +71,24 @@ class Screen:
             for _, plan in rows:
                 self.say("\n".join(cell(line).plain for line in str(plan).splitlines()), style="")
             return Shown(len(rows), more)
-        laid, hidden = table(columns, rows, self.out.width if self.out.is_terminal else None)
+        width = self.out.width if self.out.is_terminal else None
+        if printed is None:
+            laid, hidden = table(columns, rows, width)
+        else:
+            laid, hidden = media_table(printed, columns, rows, width, plain=self._is_plain())
         self.out.print(laid, crop=False)
         if hidden:
-            self.say(f"{len(columns) - hidden} of {_counted(len(columns), 'column')} fit here")
+            shown = len(laid.columns) if printed else len(columns) - hidden
+            total = shown + hidden if printed else len(columns)
+            self.say(f"{shown} of {_counted(total, 'column')} fit here")
         return Shown(len(rows), more)
+
+    def _is_plain(self) -> bool:
+        try:
+            BLOCKS.encode(self.out.encoding)
+        except UnicodeEncodeError:
+            return True
+        return False
 
     def say(self, text: str, style: str = "dim") -> None:
         """Print a line about what happens."""

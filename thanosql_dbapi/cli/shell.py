@@ -21,11 +21,13 @@ from prompt_toolkit.lexers import PygmentsLexer
 
 from ..connection import Connection
 from ..exceptions import Error, QueryInterrupted, nearest
+from ..language.script import pieces
 from ..language.tokens import Unreadable, tokenise
 from .completion import SqlCompleter, read_names
 from .highlighting import ThanoSQLLexer
 from .interruption import interruption
-from .run import STANDARD_INPUT, open_connection, pieces, read_script, run, run_script
+from .media import for_terminal
+from .run import STANDARD_INPUT, open_connection, read_script, run, run_script
 from .screen import Screen
 
 COMMANDS = {
@@ -157,9 +159,10 @@ class Shell:
 
     def _run(self, sql: str) -> None:
         started = time.perf_counter()
-        with self._connection.execute(sql) as cursor:
+        text, printed = for_terminal(sql, self._screen.rows)
+        with self._connection.execute(text) as cursor:
             if cursor.description is not None:
-                done = str(self._screen.show(cursor))
+                done = str(self._screen.show(cursor, printed))
             elif cursor.rowcount >= 0:
                 done = f"{cursor.rowcount:,} row{'' if cursor.rowcount == 1 else 's'} changed"
             else:

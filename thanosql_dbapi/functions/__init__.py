@@ -6,17 +6,32 @@ workspace for models and to the media modules for files; they know no SQL text a
 
 from __future__ import annotations
 
-from . import audio, cached, listed, predictions, scores, sharing, trainings, versions
+from . import (
+    audio,
+    cached,
+    images,
+    listed,
+    predictions,
+    scores,
+    sharing,
+    trainings,
+    versions,
+    videos,
+)
 from .audio import AUDIO_FACTS
 from .base import Function
+from .images import IMAGE_FACTS
+from .videos import VIDEO_FACTS
 
-__all__ = ["AUDIO_FACTS", "FUNCTIONS", "Function"]
+__all__ = ["AUDIO_FACTS", "FUNCTIONS", "IMAGE_FACTS", "VIDEO_FACTS", "Function"]
 
 #: What SQL may call on a connection. Never one named `predict`: tools rewrite that name.
 FUNCTIONS: tuple[Function, ...] = (
     *predictions.FUNCTIONS,
     *scores.FUNCTIONS,
     *audio.FUNCTIONS,
+    *images.FUNCTIONS,
+    *videos.FUNCTIONS,
     *cached.FUNCTIONS,
     *listed.FUNCTIONS,
     *versions.FUNCTIONS,

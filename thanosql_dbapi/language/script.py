@@ -5,6 +5,7 @@ It knows what becomes of a text that cannot be read, and nothing of any statemen
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,30 @@ def parse(sql: str) -> Script | None:
         raise ThanoSQLSyntaxError("The statement is nested too deeply.", sql, 0) from None
     plain = all(isinstance(s, Sql) and not s.query.relations for s in statements)
     return None if plain else Script(sql, statements)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One statement of a script: its text, and the line it begins in, from 1."""
+
+    text: str
+    line: int
+
+
+def pieces(sql: str) -> Iterator[Piece]:
+    """Cut a script into its statements; a text that has no tokens to cut at stays whole.
+
+    It is for those who want every statement's result, and the line of one that fails.
+    """
+    try:
+        tokens = tokenise(sql)
+    except Unreadable:
+        # DuckDB's own error shows what is not closed, before anything has run.
+        yield Piece(sql, 1)
+        return
+    for part in _split(tokens):
+        start, end = part[0].start, part[-1].end
+        yield Piece(sql[start:end], sql.count("\n", 0, start) + 1)
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:

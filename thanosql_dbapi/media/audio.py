@@ -101,6 +101,20 @@ def stream_audio(media: Media, sampling_rate: int, block_s: float) -> Iterator[N
             raise MediaError("the file holds no audio: it has 0 samples", MediaReason.EMPTY)
 
 
+def stream_channels(media: Media, block_s: float) -> Iterator[NDArray[np.float32]]:
+    """Yield a file's samples as they are, in blocks: float32 of shape (frames, channels).
+
+    A file that breaks off ends early.
+
+    Raises:
+        MediaError: the file is missing, empty or no audio, or its decoding fails.
+    """
+    with _opened(media) as (sound, _):
+        size = max(1, min(round(block_s * sound.samplerate), _BLOCK_SAMPLES // sound.channels))
+        while len(frames := _read(sound, size)):
+            yield frames
+
+
 def _resampled(
     blocks: Iterator[NDArray[np.float32]], rate: int, wanted: int
 ) -> Iterator[NDArray[np.float32]]:
