@@ -12,6 +12,8 @@ The names here are the whole public surface; PEP 249 describes most of them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from .connection import Connection, connect
 from .cursor import Cursor
 from .exceptions import (
@@ -53,6 +55,9 @@ from .types import (
     Timestamp,
     TimestampFromTicks,
 )
+
+if _TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell as _InteractiveShell
 
 __version__ = "0.1.0"
 
@@ -104,3 +109,17 @@ __all__ = [
     "paramstyle",
     "threadsafety",
 ]
+
+
+def load_ipython_extension(shell: _InteractiveShell) -> None:
+    """Give a notebook the magics: what `%load_ext thanosql_dbapi` calls."""
+    from . import notebook
+
+    notebook.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: _InteractiveShell) -> None:
+    """Take the magics away: what `%unload_ext thanosql_dbapi` calls."""
+    from . import notebook
+
+    notebook.unload_ipython_extension(shell)

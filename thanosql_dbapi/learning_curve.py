@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .quoting import quote_text
 
@@ -84,6 +84,10 @@ class LearningCurve:
 
     def _repr_html_(self) -> str:
         return f'<div style="max-width:{_WIDTH}px">{self.svg()}</div>'
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Write the drawing where IPython would write thousands of points."""
+        printer.text("..." if cycle else str(self))
 
     def _heading(self) -> str:
         best = f", best WER {_percent(min(wer for _, wer in self.wers))}" if self.wers else ""

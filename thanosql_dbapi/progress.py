@@ -116,8 +116,7 @@ class _TqdmBar:
                 f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}} {self._unit}{{postfix}}"
             )
         if facts:
-            shown = ", ".join(_shown(name, value) for name, value in facts.items())
-            self._bar.set_postfix_str(shown, refresh=False)
+            self._bar.set_postfix_str(figures(facts), refresh=False)
         self._bar.n = done
         self._bar.refresh()
         self._shown_at = time.monotonic()
@@ -138,6 +137,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def figures(facts: Mapping[str, float]) -> str:
+    """Return the figures that go with an event, as a bar shows them."""
+    return ", ".join(_shown(name, value) for name, value in facts.items())
 
 
 def _shown(name: str, value: float) -> str:
