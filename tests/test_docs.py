@@ -7,33 +7,29 @@ languages are not run.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple, get_args
 
 import pytest
+from timbre import installed
 
 import thanosql_dbapi
 from thanosql_dbapi import Connection, assets, exceptions
 from thanosql_dbapi.cli import main
 from thanosql_dbapi.cli.run import pieces
-from thanosql_dbapi.commands.copy_table import _READERS
-from thanosql_dbapi.commands.copy_table import OPTIONS as COPY_OPTIONS
-from thanosql_dbapi.commands.get_asset import OPTIONS as GET_OPTIONS
-from thanosql_dbapi.commands.print_media import OPTIONS as PRINT_OPTIONS
-from thanosql_dbapi.commands.upload_model import OPTIONS as UPLOAD_OPTIONS
+from thanosql_dbapi.commands.copying.kinds import MEDIA, SUFFIXES
 from thanosql_dbapi.functions import AUDIO_FACTS, FUNCTIONS
 from thanosql_dbapi.language import statements
 from thanosql_dbapi.media import audio
 from thanosql_dbapi.models import families
 from thanosql_dbapi.models.base import Verb
 from thanosql_dbapi.options import OptionSpec
-from thanosql_dbapi.predicting import RUN_OPTIONS
-from thanosql_dbapi.relations.evaluate import EVALUATE_OPTIONS
-from thanosql_dbapi.relations.predict import ERROR_COL, TABLE_NAME
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -41,14 +37,23 @@ LANGUAGE = ROOT / "docs" / "language.md"
 DRIVER = ROOT / "docs" / "driver.md"
 TRANSCRIBING = ROOT / "docs" / "transcribing.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+MODELS = ROOT / "docs" / "models.md"
+EXTENDING = ROOT / "docs" / "extending.md"
+NOTEBOOK = ROOT / "docs" / "notebook.md"
+ERAS_PAGE = ROOT / "docs" / "eras.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_EXAMPLES = [
     README,
     ROOT / "docs" / "quickstart.md",
+    ROOT / "docs" / "quickstart.ko.md",
     LANGUAGE,
     DRIVER,
     ROOT / "docs" / "sqlalchemy.md",
     ROOT / "docs" / "tools.md",
+    ROOT / "docs" / "bi.md",
+    ROOT / "docs" / "how-it-works.md",
+    EXTENDING,
+    NOTEBOOK,
     ROOT / "docs" / "training.md",
     ROOT / "docs" / "transcribing.md",
     ROOT / "docs" / "views.md",
@@ -100,13 +105,40 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Conn
         yield opened
 
 
+@pytest.fixture
+def timbre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The example family of docs/extending.md, installed."""
+    with installed(tmp_path / "site", monkeypatch):
+        yield
+
+
+@pytest.fixture
+def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Run a cell in an IPython of its own; its errors are the test's."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+
+    def run(text: str) -> None:
+        shell.run_cell(text).raise_error()
+
+    yield run
+    shell.run_line_magic("unload_ext", "thanosql")
+    InteractiveShell.clear_instance()
+
+
 @pytest.mark.filterwarnings("ignore:.* gave no prediction")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.stem)
-def test_examples_run(page: Path, connection: Connection) -> None:
+def test_examples_run(page: Path, connection: Connection, request: pytest.FixtureRequest) -> None:
+    if page == EXTENDING:
+        request.getfixturevalue("timbre")
     names: dict[str, object] = {"connection": connection}
+    if page == NOTEBOOK:
+        names["cell"] = request.getfixturevalue("cell")
     ran = 0
     for block in blocks(page):
-        if block.language not in ("sql", "python") or block.note.startswith("not run"):
+        if block.language not in ("sql", "python", "ipython") or block.note.startswith("not run"):
             continue
         ran += 1
         if block.note:
@@ -120,6 +152,11 @@ def test_examples_run(page: Path, connection: Connection) -> None:
 def run(block: Block, connection: Connection, names: dict[str, object]) -> None:
     if block.language == "python":
         exec(compile(block.text, "example", "exec"), names)
+        return
+    if block.language == "ipython":
+        cell = names["cell"]
+        assert callable(cell)
+        cell(block.text)
         return
     for piece in pieces(block.text):
         cursor = connection.execute(piece.text)
@@ -146,58 +183,70 @@ def test_the_readme_shows_what_the_script_prints(
 # --- the language ---------------------------------------------------------------------------
 
 
-def verb_options(verb: Verb, *extra: OptionSpec) -> dict[str, Sequence[OptionSpec]]:
-    found = {name: families.family(name) for name in families.names()}
+def load(path: Path) -> ModuleType:
+    """Import a program of the repository that is in no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return load(ROOT / "docs" / "reference.py")
+
+
+def test_the_reference_is_what_the_code_says(reference: ModuleType) -> None:
+    page = text_of(LANGUAGE)
+    assert sorted(reference.named(page)) == sorted(reference.tables())
+    assert reference.rewritten(page) == page, "run python docs/reference.py"
+
+
+def test_a_changed_option_changes_the_reference(reference: ModuleType) -> None:
+    page = text_of(LANGUAGE)
+    stale = page.replace("| `audio_col` | a text |", "| `audio_col` | a number |")
+    assert stale != page
+    assert reference.rewritten(stale) == page
+
+
+def test_every_option_of_every_statement_is_in_the_reference(reference: ModuleType) -> None:
+    # The names come from the code by a way of their own, not by that which writes the tables.
+    for statement, specs in every_option().items():
+        table = section(LANGUAGE, statement)
+        for spec in specs:
+            assert f"| `{spec.name}` |" in table, (statement, spec.name)
+
+
+def every_option() -> dict[str, list[OptionSpec]]:
+    bases = [families.family(name) for name in families.BUILT_IN]
+    verbs = {"BUILD MODEL": Verb.BUILD, "FIT MODEL": Verb.FIT}
+    verbs |= {"PREDICT": Verb.PREDICT, "EVALUATE": Verb.EVALUATE}
     return {
-        name: (*family.options(verb), *extra)
-        for name, family in found.items()
-        if verb in family.verbs
+        statement: [spec for base in bases if verb in base.verbs for spec in base.options(verb)]
+        for statement, verb in verbs.items()
     }
 
 
-OPTION_TABLES: dict[str, dict[str, Sequence[OptionSpec]]] = {
-    "PREDICT": verb_options(Verb.PREDICT, *RUN_OPTIONS, ERROR_COL, TABLE_NAME),
-    "EVALUATE": verb_options(Verb.EVALUATE, *RUN_OPTIONS, *EVALUATE_OPTIONS),
-    "BUILD MODEL": verb_options(Verb.BUILD),
-    "FIT MODEL": verb_options(Verb.FIT),
-    "COPY": {"": COPY_OPTIONS},
-    "GET THANOSQL": {"": GET_OPTIONS},
-    "PRINT": {"": PRINT_OPTIONS},
-    "UPLOAD MODEL": {"": UPLOAD_OPTIONS},
-}
+_RETURNS = re.compile(
+    r"^<!-- returns: (?P<sql>.+) -->\n\|.+\n\|.+\n(?P<rows>(?:\|.+\n)+)", re.MULTILINE
+)
+RETURNED = [
+    (match["sql"], match["rows"]) for match in _RETURNS.finditer(LANGUAGE.read_text("utf-8"))
+]
 
 
-def option_rows(by_family: dict[str, Sequence[OptionSpec]]) -> list[str]:
-    """Write the rows of an option table: those of all families first, then those of some."""
-    by_name: dict[str, dict[str, OptionSpec]] = {}
-    for family, specs in by_family.items():
-        for spec in specs:
-            by_name.setdefault(spec.name, {})[family] = spec
-    shared = [name for name, specs in by_name.items() if len(specs) == len(by_family)]
-    return [
-        option_row(by_name[name], everywhere=name in shared)
-        for name in (*shared, *(name for name in by_name if name not in shared))
-    ]
-
-
-def option_row(by_family: dict[str, OptionSpec], *, everywhere: bool) -> str:
-    spec = next(iter(by_family.values()))
-    default = f"`{spec.default!r}`" if spec.default != "" else "none"
-    default += "".join(
-        f" (`{name}`: `{other.default!r}`)"
-        for name, other in by_family.items()
-        if other.default != spec.default
-    )
-    meaning = spec.help if everywhere else f"{', '.join(f'`{n}`' for n in by_family)}: {spec.help}"
-    aliases = ", ".join(f"`{alias}`" for alias in spec.aliases)
-    cells = (f"`{spec.name}`", spec.accepts(), default, meaning, aliases)
-    return "| " + " | ".join(cells).rstrip() + " |"
-
-
-@pytest.mark.parametrize("statement", OPTION_TABLES)
-def test_option_tables_equal_the_code(statement: str) -> None:
-    shown = section(LANGUAGE, statement).partition("| option |")[2].partition("\n\n")[0]
-    assert shown.splitlines()[2:] == option_rows(OPTION_TABLES[statement])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("sql", "rows"), RETURNED, ids=[sql[:40] for sql, _ in RETURNED])
+def test_a_statement_returns_the_columns_that_the_reference_tells(
+    sql: str, rows: str, connection: Connection
+) -> None:
+    connection.execute("COPY calls FROM 'calls_train.csv'; COPY calls_test FROM 'calls_test.csv'")
+    told = [[cell.strip() for cell in row.split("|")[1:3]] for row in rows.splitlines()]
+    cursor = connection.execute(sql)
+    assert cursor.description is not None
+    assert told == [[f"`{column.name}`", column.type_code] for column in cursor.description]
 
 
 def test_every_statement_has_its_section() -> None:
@@ -209,9 +258,10 @@ def test_every_statement_has_its_section() -> None:
 
 def test_every_base_model_and_catalogue_name_is_told() -> None:
     bases = section(LANGUAGE, "Base models, catalogue and checkpoints")
-    for name in families.BUILT_IN:
-        family = families.family(name)
-        assert re.search(rf"\| `{name}` \|.*{family.checkpoint or 'in the package'}", bases)
+    for page in (bases, text_of(MODELS)):
+        for name in families.BUILT_IN:
+            family = families.family(name)
+            assert re.search(rf"\| `{name}` \|.*{family.checkpoint or 'in the package'}", page)
     for model in assets.CATALOGUE.values():
         assert re.search(rf"\| `{model.name}` \| `{model.base}`", bases)
     for name in (*assets.DATASETS, *families.PLANNED):
@@ -220,11 +270,29 @@ def test_every_base_model_and_catalogue_name_is_told() -> None:
 
 def test_every_source_and_fact_of_media_is_told() -> None:
     copied = section(LANGUAGE, "COPY")
-    assert all(f"`{suffix}`" in copied for suffix in _READERS)
+    assert all(f"`{suffix}`" in copied for suffix, kind in SUFFIXES.items() if kind not in MEDIA)
     predicted = section(LANGUAGE, "PREDICT")
     for suffix in audio.SUFFIXES - {".aif"}:
         assert suffix[1:] in predicted
     assert all(f"`{fact}`" in section(LANGUAGE, "PRINT") for fact in AUDIO_FACTS)
+
+
+#: The eras by the numbers of the speech tutorials, as docs/eras.md has them.
+ERAS = (range(1, 13), range(13, 18), range(18, 21), range(21, 27))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["epochs", "max_epochs", "column_name", "result_col", "table_name", "if_exists", "model_name"],
+)
+def test_the_eras_spellings_are_those_of_their_tutorials(spelling: str) -> None:
+    tutorials = sorted((ROOT / "tests" / "language" / "corpus" / "tutorials").glob("*.sql"))
+    assert len(tutorials) == ERAS[-1][-1]
+    word = re.compile(rf"\b{spelling}\b")
+    used = [any(word.search(text_of(tutorials[n - 1])) for n in era) for era in ERAS]
+    rows = re.findall(r"^\|[^|]+\|(.+)\|[^|]+\|$", section(ERAS_PAGE, "Options"), re.MULTILINE)
+    told = [any(word.search(row.split("|")[place]) for row in rows) for place in range(len(ERAS))]
+    assert told == used
 
 
 # --- the driver -----------------------------------------------------------------------------
@@ -286,6 +354,16 @@ def test_every_module_is_told_and_no_other() -> None:
     assert told == modules
 
 
+def test_the_drawing_names_modules_that_exist() -> None:
+    drawing = text_of(ROOT / "docs" / "images" / "house.svg")
+    names = re.findall(r'<text class="module"[^>]*>([^<]+)</text>', drawing)
+    assert len(names) > 10
+    package = ROOT / "thanosql_dbapi"
+    there = {path.stem for path in package.glob("*.py")}
+    there |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert [name for name in names if name not in there] == []
+
+
 # --- the pages ------------------------------------------------------------------------------
 
 
@@ -301,6 +379,29 @@ def test_the_readme_s_commands_are_those_that_are_checked() -> None:
     assert f"pip install -c constraints.txt -e {tests}" in readme
     assert f"pip install -c constraints.txt -e {tests}" in checked
     assert (ROOT / "constraints.txt").is_file()
+
+
+def test_every_page_is_on_the_start_page_and_every_notebook_on_that_of_tutorials() -> None:
+    start = text_of(ROOT / "docs" / "index.md")
+    pages = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md"]
+    assert [name for name in pages if f"]({name})" not in start] == []
+    tutorials = text_of(ROOT / "docs" / "tutorials.md")
+    notebooks = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "examples").glob("**/*.ipynb")
+        if ".ipynb_checkpoints" not in path.parts
+    ]
+    assert [name for name in notebooks if f"](../{name})" not in tutorials] == []
+
+
+def test_both_quickstarts_show_the_same_statements() -> None:
+    def statements(page: Path) -> list[str]:
+        return [block.text for block in blocks(page) if block.language == "sql" and not block.note]
+
+    korean = statements(ROOT / "docs" / "quickstart.ko.md")
+    assert [
+        text for text in korean if text not in statements(ROOT / "docs" / "quickstart.md")
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
