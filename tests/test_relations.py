@@ -145,6 +145,20 @@ def test_table_name_stores_the_result(connection: Connection) -> None:
         rows(connection, f"SELECT * FROM ({sql})")
 
 
+def test_table_name_stores_the_result_twice_in_the_table_that_is_read(
+    connection: Connection,
+) -> None:
+    connection.execute("CREATE TABLE kept AS SELECT id, audio_path FROM t WHERE id < 2")
+    sql = "PREDICT USING m OPTIONS (table_name='kept', result_col='Heard') AS SELECT * FROM kept"
+    first = connection.execute(sql).fetchall()
+    assert connection.execute(sql.replace("Heard", "heard")).fetchall() == first
+    columns = [row[0] for row in connection.execute("DESCRIBE kept").fetchall()]
+    assert columns == ["id", "audio_path", "heard"]
+    with pytest.raises(ProgrammingError, match="has a column 'audio_path' already"):
+        connection.execute(sql.replace("Heard", "audio_path"))
+    assert connection.execute("FROM kept").fetchall() == first
+
+
 def test_two_models_are_compared_by_nesting(connection: Connection) -> None:
     publish_echo(connection, "other", prefix="x")
     found = rows(

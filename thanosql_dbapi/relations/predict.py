@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..assets import CATALOGUE
@@ -55,7 +55,9 @@ def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
     columns = scope.columns(statement, statement.query)
     audio = pick_audio(columns, options)
     shown = _shown(options)
-    taken = {column.casefold(): f"the query has a column '{column}'" for column in columns or ()}
+    replaced = _replaced(columns, shown, audio) if options["table_name"] else ()
+    kept = [column for column in columns or () if column not in replaced]
+    taken = {column.casefold(): f"the query has a column '{column}'" for column in kept}
     for name, option in ((name, option) for option, _, name in shown):
         if name.casefold() in taken:
             raise ProgrammingError(
@@ -70,7 +72,23 @@ def predict_with_table(statement: Predict, scope: Scope) -> tuple[str, str]:
         for _, field, name in shown
     ]
     query = source(statement.query, scope)
-    return f"SELECT {SOURCE}.*, {', '.join(calls)} FROM {query}", options["table_name"]
+    left_out = f" EXCLUDE ({', '.join(map(quote_name, replaced))})" if replaced else ""
+    return (
+        f"SELECT {SOURCE}.*{left_out}, {', '.join(calls)} FROM {query}",
+        options["table_name"],
+    )
+
+
+def _replaced(
+    columns: Mapping[str, str] | None, shown: Sequence[tuple[str, str, str]], audio: str
+) -> tuple[str, ...]:
+    """Return the query's columns in whose place the result's are stored.
+
+    The tutorials store one PREDICT after another in the table that they read, and a notebook's cell
+    runs more than once.
+    """
+    new = {name.casefold() for _, _, name in shown} - {audio.casefold()}
+    return tuple(column for column in columns or () if column.casefold() in new)
 
 
 def pick_audio(columns: Mapping[str, str] | None, options: Mapping[str, Any]) -> str:
