@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import threading
 import urllib.parse
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 _LARGE = (".safetensors", ".bin", ".pt", ".msgpack")
 
@@ -178,6 +181,49 @@ def serve() -> Iterator[Hub]:
         hub.stopping.set()
         loopback.shutdown()
         loopback.server_close()
+
+
+def environment(url: str, home: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a process whose client asks the hub at `url`."""
+    own = ("HF_", "HTTP", "http", "THANOSQL")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
+        "HF_ENDPOINT": url,
+        "HF_HOME": str(home),
+        "NO_PROXY": "127.0.0.1,localhost",
+        # The protocol of Xet storage is its own, and needs a server of its own.
+        "HF_HUB_DISABLE_XET": "1",
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def client(url: str, home: Path, *, token: str = "", offline: bool = False) -> Iterator[None]:
+    """Let the client in this process be as the environment makes it in one of its own.
+
+    It reads `HF_ENDPOINT`, `HF_HOME` and `HF_HUB_OFFLINE` when it is imported, and a process of its
+    own for each test would import torch again.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    huggingface_hub.close_session()  # it read the environment's proxies
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [n for n in os.environ if n.startswith(("HF_", "HTTP", "http", "THANOSQL"))]:
+            patch.delenv(name)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        if token:
+            patch.setenv("HF_TOKEN", token)
+        files = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        patch.setattr(constants, "ENDPOINT", url)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+        patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+        patch.setattr(constants, "AGENT_HARNESSES_PATH", str(home / ".agent_harnesses.json"))
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        yield
+    huggingface_hub.close_session()
 
 
 def digest(path: Path) -> str:

@@ -159,6 +159,9 @@ class Server:
     #: Whether it knows Range, and whether it sends ETag and Last-Modified.
     ranges: bool = True
     tags: bool = True
+    #: Whether it says which part of a file it sends; where it sends to for an archive.
+    says_part: bool = True
+    redirects: str = ""
     #: It breaks off after so many bytes of a body, for so many requests of an archive.
     breaks_after: int = 0
     breaks: int = 0
@@ -186,6 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
         is_archive = path.name.endswith(".tar.gz")
         if is_archive and server.statuses:
             return self._refuse(server.statuses.pop(0))
+        if is_archive and server.redirects:
+            return self._refuse(302, server.redirects)
         server.stopping.wait(server.silent_s)
         data = path.read_bytes()
         tag = f'"{hashlib.md5(data).hexdigest()}"'
@@ -193,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         if start >= len(data) > 0:
             return self._refuse(416)
         self.send_response(206 if start else 200)
-        if start:
+        if start and server.says_part:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         if server.tags:
             self.send_header("ETag", tag)
@@ -220,8 +225,10 @@ class _Handler(BaseHTTPRequestHandler):
             if self.server_of.pause_s and self.server_of.stopping.wait(self.server_of.pause_s):
                 return
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, location: str = "") -> None:
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -32,12 +32,26 @@ from thanosql_dbapi import (
     ProgrammingError,
     QueryInterrupted,
 )
-from thanosql_dbapi.assets import DATASETS, RECORDINGS, archives, downloading, librispeech, placing
+from thanosql_dbapi.assets import (
+    DATASETS,
+    RECORDINGS,
+    archives,
+    downloading,
+    librispeech,
+    placing,
+    transfers,
+)
 from thanosql_dbapi.media.paths import local_path
 from thanosql_dbapi.progress import ProgressEvent
 
 LIBRI = "GET THANOSQL DATASET librispeech_data"
 KOREAN = "GET THANOSQL DATASET korean_voice_data"
+
+
+@pytest.fixture(autouse=True)
+def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no disk: it takes most of a fetch, and no test cuts the power."""
+    monkeypatch.setattr(placing, "sync_tree", lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +254,23 @@ def test_utterances_without_a_transcript_are_left_out(
         assert (folder / "106_003_0001.flac").exists()
 
 
+def test_a_transcript_is_no_formula_of_a_spreadsheet(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def members() -> Iterator[Member]:
+        for name, data in openslr.zeroth(240):
+            changed = data.replace(b"106_003_0000 ", b"106_003_0000 =1+1 ")
+            changed = changed.replace(b"106_003_0001 ", b"106_003_0001 a\0b ")
+            yield name, changed if name.endswith("106_003.trans.txt") else data
+
+    openslr.write_archive(tmp_path / "m" / ZEROTH, members())
+    monkeypatch.setenv("THANOSQL_MIRROR", "m")
+    answer(connection, KOREAN)
+    rows = table(tmp_path, "korean_voice_data/korean_voice.csv")
+    assert len(rows) == 100
+    assert rows[0]["audio_path"].endswith("106_003_0002.flac")
+
+
 def test_the_bundled_recordings_need_no_network(
     connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +331,14 @@ def test_a_dataset_that_is_there_stays_unless_overwrite_says_so(
     assert (folder / "000.wav").read_bytes() != b"mine"
 
 
-@pytest.mark.parametrize("given", ["nowhere", "ftp://host/x", "http://me:secret@host"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("nowhere", "ftp://host/x", "http://me:secret@host", "~nobody-of-this-name/x", "x" * 5000),
+        *("http://", "http://[::1", "http://host:99999", "http://a b", "http://하나.kr"),
+        *("https://host/x?token=secret", "https://host/x#y"),
+    ],
+)
 def test_a_mirror_that_is_none(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
@@ -330,6 +368,10 @@ def test_older_paths_mean_the_same_files(
     own.write_bytes(b"")
     assert local_path("tutorial_data/librispeech_data/080.wav", tmp_path) == own
     assert local_path("/tutorial_data/librispeech_data/080.wav", tmp_path) == own
+    # Nothing leads out of the datasets by such a name.
+    for path in ("tutorial_data/../own.csv", "/tutorial_data/calls_data/../../../own.csv"):
+        (tmp_path / "own.csv").write_text("a\n")
+        assert local_path(path, tmp_path) == tmp_path / path
     pattern = "tutorial_data/korean_voice_data/*.flac"
     assert local_path(pattern, tmp_path) == tmp_path / pattern
     assert local_path("tutorial_data/none.wav", tmp_path) == tmp_path / "tutorial_data/none.wav"
@@ -342,6 +384,11 @@ def test_a_pattern_of_an_older_path_looks_in_the_dataset(
     answer(connection, "GET THANOSQL DATASET calls_data")
     found = local_path("/tutorial_data/calls_data/test_*.flac", tmp_path)
     assert found == tmp_path / "thanosql-dataset/calls_data/test_*.flac"
+    # A root whose own name looks like a pattern is none.
+    root = tmp_path / "a[1]"
+    shutil.copytree(tmp_path / "thanosql-dataset", root / "thanosql-dataset")
+    found = local_path("/tutorial_data/calls_data/calls_test.csv", root)
+    assert found == root / "thanosql-dataset/calls_data/calls_test.csv"
 
 
 # --- networks -------------------------------------------------------------------------------
@@ -506,6 +553,51 @@ def test_a_silent_server_is_left_within_a_second(
     assert time.monotonic() - started < 1.5
 
 
+def test_a_server_that_does_not_say_which_part_it_sends_is_asked_for_all(
+    server: Server, connection: Connection
+) -> None:
+    server.says_part = False
+    server.breaks, server.breaks_after = 1, 700_000
+    assert answer(connection, LIBRI)["rows"] == 100
+    asked = [asked for path, asked in server.asked if path.endswith(".gz")]
+    assert asked == [None, "bytes=700000-", None]
+
+
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
+def test_a_server_that_sends_elsewhere_than_to_http_is_not_followed(
+    server: Server, connection: Connection, place: str
+) -> None:
+    server.redirects = place
+    with pytest.raises(OperationalError, match="is not allowed") as raised:
+        connection.execute(LIBRI)
+    assert place in str(raised.value)
+    assert len(server.asked) == 1
+
+
+def test_what_a_server_says_is_shown_in_one_plain_line() -> None:
+    said = "Not\r\nFound \x1b[31m" + "x" * 999
+    assert transfers.one_line(said) == ("Not Found [31m" + "x" * 999)[:300]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *("", "[]", '{"url": 1}', '{"url": "{url}", "tag": 5, "total": null}'),
+        *('{"url": "{url}", "tag": "a", "total": "9"}', '{"url": "{url}", "tag": "a\\r\\nX: y"}'),
+        '{"url": "{url}", "tag": "\\ud55c", "total": null}',
+    ],
+)
+def test_what_was_kept_of_a_download_and_makes_no_sense_is_dropped(
+    server: Server, connection: Connection, tmp_path: Path, facts: str
+) -> None:
+    part(tmp_path).parent.mkdir(parents=True)
+    part(tmp_path).write_bytes(b"what is no archive")
+    kept = facts.replace("{url}", f"{server.url}/{LIBRISPEECH}")
+    part(tmp_path).with_name("librispeech_data.part.json").write_text(kept)
+    assert answer(connection, LIBRI)["rows"] == 100
+    assert server.asked[0] == (f"/{LIBRISPEECH}", None)
+
+
 def test_proxies_are_those_of_the_environment(
     server: Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -668,13 +760,13 @@ TRAPS: dict[str, Callable[[], Iterable[Member]]] = {
     "device": lambda: [entry("LibriSpeech/null", tarfile.CHRTYPE)],
     "pipe": lambda: [entry("LibriSpeech/pipe", tarfile.FIFOTYPE)],
     "long name": long_name,
-    "transcript of 70 MB": lambda: [
-        entry("LibriSpeech/dev-clean-2/84/1/84-1.trans.txt", size=70_000_000),
-        entry("train_data_01/003/105/105_003.trans.txt", size=70_000_000),
+    "large transcript": lambda: [
+        entry("LibriSpeech/dev-clean-2/84/1/84-1.trans.txt", size=2_000_000),
+        entry("train_data_01/003/105/105_003.trans.txt", size=2_000_000),
     ],
-    "recording of 70 MB": lambda: [
-        entry("LibriSpeech/dev-clean-2/84/1/84-1-0000.flac", size=70_000_000),
-        entry("train_data_01/003/105/105_003_0001.flac", size=70_000_000),
+    "large recording": lambda: [
+        entry("LibriSpeech/dev-clean-2/84/1/84-1-0000.flac", size=2_000_000),
+        entry("train_data_01/003/105/105_003_0001.flac", size=2_000_000),
     ],
 }
 
@@ -682,8 +774,15 @@ TRAPS: dict[str, Callable[[], Iterable[Member]]] = {
 @pytest.mark.parametrize("trap", TRAPS)
 @pytest.mark.parametrize(("sql", "path"), [(LIBRI, LIBRISPEECH), (KOREAN, ZEROTH)])
 def test_a_malicious_archive_writes_nothing(
-    server: Server, connection: Connection, tmp_path: Path, sql: str, path: str, trap: str
+    server: Server,
+    connection: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    path: str,
+    trap: str,
 ) -> None:
+    monkeypatch.setattr(archives, "_MOST_MEMBER_BYTES", 1_000_000)
     server.folder = tmp_path / "m"
     members = openslr.librispeech() if sql == LIBRI else openslr.zeroth()
     openslr.write_archive(server.folder / path, [*TRAPS[trap](), *members])
@@ -702,8 +801,8 @@ def test_a_malicious_archive_writes_nothing(
 def test_a_bomb_is_left_when_it_has_unpacked_too_much(
     connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(librispeech, "_MOST_BYTES", 100_000_000)
-    bomb = [entry(f"LibriSpeech/{n}", size=50_000_000) for n in range(10)]
+    monkeypatch.setattr(librispeech, "_MOST_BYTES", 60_000_000)
+    bomb = [entry(f"LibriSpeech/{n}", size=10_000_000) for n in range(10)]
     openslr.write_archive(tmp_path / "m" / LIBRISPEECH, bomb)
     monkeypatch.setenv("THANOSQL_MIRROR", "m")
     started = time.monotonic()
@@ -786,6 +885,33 @@ def test_an_overwrite_leaves_the_new_one_alone(
     assert len(list(folder.glob("*.wav"))) == 100
     hidden = tmp_path / "thanosql-dataset/.fetching"
     assert sorted(p.name for p in hidden.rglob("*")) == ["librispeech_data.lock", "staging"]
+
+
+def test_an_overwrite_takes_a_link_and_not_what_it_points_to(
+    server: Server, connection: Connection, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a.txt").write_text("mine")
+    place = tmp_path / "thanosql-dataset/librispeech_data"
+    place.parent.mkdir()
+    place.symlink_to(mine)
+    answer(connection, f"{LIBRI} OPTIONS (overwrite=True)")
+    assert not place.is_symlink()
+    assert [p.name for p in mine.iterdir()] == ["a.txt"]
+    assert list((tmp_path / "thanosql-dataset/.fetching/staging").iterdir()) == []
+
+
+def test_a_dataset_is_on_the_disk_before_it_is_in_its_place(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "thanosql-dataset/calls_data"
+    seen: list[tuple[int, bool]] = []
+    monkeypatch.setattr(
+        placing, "sync_tree", lambda f: seen.append((len(list(f.iterdir())), place.exists()))
+    )
+    answer(connection, "GET THANOSQL DATASET calls_data")
+    assert seen == [(83, False)]
 
 
 def test_a_crash_between_two_renames_is_mended(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,18 +10,28 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import hub as hubs
 import pytest
+from echo import Echo
 from hub import Hub
 from safetensors.torch import load_file
 from speech_fixtures import make_checkpoint, make_whisper_checkpoint, write_tones
 
 import thanosql_dbapi
-from thanosql_dbapi import ModelExists, ModelNotFound, OptionError
+from thanosql_dbapi import (
+    CheckpointUnavailable,
+    Error,
+    ModelExists,
+    ModelNotFound,
+    OperationalError,
+    OptionError,
+)
 from thanosql_dbapi.assets import CATALOGUE
 from thanosql_dbapi.models import families
 from thanosql_dbapi.models.checkpoints import PINNED
+from thanosql_dbapi.progress import ProgressEvent
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "89abcdef0123456789abcdef0123456789abcdef"
@@ -54,62 +63,44 @@ def hub() -> Iterator[Hub]:
         yield served
 
 
-PROGRAM = """
-import json, sys, thanosql_dbapi
-settings = json.loads(sys.argv[2])
-events = []
-with thanosql_dbapi.connect(
-    sys.argv[1] + "/calls.db",
-    root=sys.argv[1],
-    checkpoints=settings["checkpoints"],
-    progress=lambda event: events.append((event.activity, event.done, event.total)),
-) as connection:
-    for sql in settings["statements"]:
-        try:
-            for row in connection.execute(sql).fetchall():
-                print(json.dumps(row, default=str))
-        except thanosql_dbapi.Error as error:
-            print(f"{type(error).__name__}: {error}")
-        except KeyboardInterrupt:
-            print("stopped", flush=True)
-            raise
-    print(json.dumps(events[-1:]))
-    facts = connection._session.workspace.registry
-    names = [model.name for model in facts.listed()]
-    print(json.dumps({name: facts.resolve(name).facts.get("checkpoint") for name in names}))
-"""
+class Said(NamedTuple):
+    """What came of statements: rows and sentences of errors, the last of the bar, the facts."""
+
+    answers: list[tuple[Any, ...] | str]
+    shown: ProgressEvent | None
+    kept: dict[str, Any]
 
 
-def command(tmp_path: Path, statements: tuple[str, ...], checkpoint: str) -> list[str]:
-    checkpoints = {"Wav2Vec2En": checkpoint} if checkpoint else {}
-    settings = json.dumps({"statements": statements, "checkpoints": checkpoints})
-    return [sys.executable, "-c", PROGRAM, str(tmp_path), settings]
-
-
-def environment(tmp_path: Path, url: str, **more: str) -> dict[str, str]:
-    own = ("HF_", "HTTP", "http", "THANOSQL")
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
-        "HF_ENDPOINT": url,
-        "HF_HOME": str(tmp_path / "hf"),
-        "NO_PROXY": "127.0.0.1,localhost",
-        **more,
-    }
-
-
-def run(tmp_path: Path, url: str, *statements: str, checkpoint: str = "", **more: str) -> list[str]:
-    """Run statements in a process of their own; return the lines of what they say."""
-    done = subprocess.run(
-        command(tmp_path, statements, checkpoint),
-        env=environment(tmp_path, url, **more),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "hf_token" not in done.stdout + done.stderr
-    return done.stdout.splitlines()
+def run(
+    tmp_path: Path,
+    url: str,
+    *statements: str,
+    checkpoint: str = "",
+    token: str = "",
+    offline: bool = False,
+) -> Said:
+    """Run statements against a hub, with a database and a cache that stay."""
+    answers: list[tuple[Any, ...] | str] = []
+    events: list[ProgressEvent] = []
+    with (
+        hubs.client(url, tmp_path / "hf", token=token, offline=offline),
+        thanosql_dbapi.connect(
+            tmp_path / "calls.db",
+            root=tmp_path,
+            checkpoints={"Wav2Vec2En": checkpoint} if checkpoint else {},
+            progress=events.append,
+        ) as connection,
+    ):
+        for sql in statements:
+            try:
+                answers += connection.execute(sql).fetchall()
+            except Error as error:
+                answers.append(f"{type(error).__name__}: {error}")
+        registry = connection._session.workspace.registry
+        names = [model.name for model in registry.listed()]
+        kept = {name: registry.resolve(name).facts.get("checkpoint") for name in names}
+    assert "hf_token" not in f"{answers} {events} {kept}"
+    return Said(answers, events[-1] if events else None, kept)
 
 
 def test_every_name_of_the_catalogue_is_fetched_at_its_commit(
@@ -125,12 +116,12 @@ def test_every_name_of_the_catalogue_is_fetched_at_its_commit(
     names = sorted(CATALOGUE)
     statements = [f"GET THANOSQL MODEL {name} OPTIONS (overwrite=True)" for name in names]
     statements += [f"PREDICT USING {name} AS SELECT 'a.wav' AS audio_path" for name in names]
-    lines = run(tmp_path, hub.url, *statements)
-    for name, got, said in zip(names, lines, lines[len(names) :], strict=False):
+    answers, _, kept = run(tmp_path, hub.url, *statements)
+    got, said = answers[: len(names)], answers[len(names) :]
+    for name, row, heard in zip(names, got, said, strict=True):
         version, base = (2, "Wav2Vec2Tiny") if name == "voice_tiny" else (1, CATALOGUE[name].base)
-        assert json.loads(got)[:3] == [name, version, base]
-        assert json.loads(said)[0] == "a.wav"
-    kept = json.loads(lines[-1])
+        assert row[:3] == (name, version, base)
+        assert heard[0] == "a.wav"
     assert kept["whisper_l"] == {
         "repository": "openai/whisper-large-v3",
         "revision": PINNED["openai/whisper-large-v3"],
@@ -141,10 +132,9 @@ def test_every_name_of_the_catalogue_is_fetched_at_its_commit(
     assert not any(path.endswith(UNWANTED) for path in hub.paths())
     # Offline, the cache has it all; a second GET asks nobody.
     asked = len(hub.asked)
-    again = run(
-        tmp_path, "http://127.0.0.1:9", "GET THANOSQL MODEL whisper_s AS w", HF_HUB_OFFLINE="1"
-    )
-    assert json.loads(again[0])[:3] == ["w", 1, "Whisper"]
+    get = "GET THANOSQL MODEL whisper_s AS w"
+    again = run(tmp_path, "http://127.0.0.1:9", get, offline=True)
+    assert again.answers[0][:3] == ("w", 1, "Whisper")
     assert len(hub.asked) == asked
 
 
@@ -158,17 +148,16 @@ def test_a_revision_can_be_named_and_the_commit_is_kept(
     hub.add("me/mine", wav2vec2, COMMIT, "refs/pr/1", "v2")
     get = "GET THANOSQL MODEL wav2vec2"
     for revision in ("refs/pr/1", "v2", COMMIT):
-        lines = run(
+        said = run(
             tmp_path, hub.url, f"{get} OPTIONS (overwrite=True)", checkpoint=f"me/mine@{revision}"
         )
-        assert json.loads(lines[0])[0] == "wav2vec2"
-        kept = json.loads(lines[-1])["wav2vec2"]
-        assert kept == {"repository": "me/mine", "revision": COMMIT}
-    refused = run(tmp_path, hub.url, f"{get} AS other", checkpoint="me/mine")[0]
+        assert said.answers[0][0] == "wav2vec2"
+        assert said.kept["wav2vec2"] == {"repository": "me/mine", "revision": COMMIT}
+    (refused,) = run(tmp_path, hub.url, f"{get} AS other", checkpoint="me/mine").answers
     assert "its weights are pickled (pytorch_model.bin) and not in safetensors" in refused
     assert "'me/mine@refs/pr/<number>'" in refused
     assert not any(path.endswith(".bin") for path in hub.paths())
-    unknown = run(tmp_path, hub.url, f"{get} AS other", checkpoint="me/mine@v9")[0]
+    (unknown,) = run(tmp_path, hub.url, f"{get} AS other", checkpoint="me/mine@v9").answers
     assert unknown.startswith("CheckpointUnavailable: ")
     assert "the repository has no revision 'v9'" in unknown
 
@@ -190,10 +179,63 @@ def test_weights_in_shards_are_those_of_the_index(hub: Hub, wav2vec2: Path, tmp_
     index = {"metadata": {"total_size": 1}, "weight_map": where}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     hub.add("me/mine", folder, COMMIT, "main")
-    lines = run(tmp_path, hub.url, "GET THANOSQL MODEL wav2vec2 AS m", checkpoint="me/mine")
-    assert json.loads(lines[0])[:3] == ["m", 1, "Wav2Vec2En"]
+    said = run(tmp_path, hub.url, "GET THANOSQL MODEL wav2vec2 AS m", checkpoint="me/mine")
+    assert said.answers[0][:3] == ("m", 1, "Wav2Vec2En")
     assert any(path.endswith("model-00002-of-00002.safetensors") for path in hub.paths())
     assert not any("00009" in path for path in hub.paths())
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("../../elsewhere/model.safetensors", "speaks of '../../elsewhere/model.safetensors'"),
+        ("model-00001-of-00002.safetensors", "it lacks 'model-00001-of-00002.safetensors'"),
+    ],
+)
+def test_an_index_speaks_of_what_its_repository_has(
+    hub: Hub, wav2vec2: Path, tmp_path: Path, named: str, sentence: str
+) -> None:
+    folder = tmp_path / "sharded"
+    shutil.copytree(wav2vec2, folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": named}}))
+    hub.add("me/mine", folder, COMMIT, "main")
+    get = "GET THANOSQL MODEL wav2vec2 AS m"
+    (said,) = run(tmp_path, hub.url, get, checkpoint="me/mine").answers
+    assert said.startswith("CheckpointUnavailable: ")
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\x10" + bytes(500)),
+        ("config.json", b'{"model_type": "bert"}'),
+        ("config.json", b"[]"),
+    ],
+)
+def test_a_checkpoint_that_is_damaged_is_said_so(
+    wav2vec2: Path, tmp_path: Path, file: str, content: bytes
+) -> None:
+    shutil.copytree(wav2vec2, tmp_path / "damaged")
+    (tmp_path / "damaged" / file).write_bytes(content)
+    with (
+        thanosql_dbapi.connect(
+            root=tmp_path, checkpoints={"Wav2Vec2En": "damaged"}, progress=False
+        ) as connection,
+        pytest.raises(OperationalError, match="damaged holds no Wav2Vec2 CTC model"),
+    ):
+        connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/x", "/" + "x" * 5000])
+def test_a_folder_that_cannot_be_is_said_not_to_be_there(folder: str) -> None:
+    with (
+        thanosql_dbapi.connect(checkpoints={"Wav2Vec2En": folder}, progress=False) as connection,
+        pytest.raises(CheckpointUnavailable, match="and there is no such folder"),
+    ):
+        connection.execute("GET THANOSQL MODEL wav2vec2")
 
 
 def test_a_download_that_breaks_off_goes_on_and_is_shown(hub: Hub, tmp_path: Path) -> None:
@@ -202,22 +244,34 @@ def test_a_download_that_breaks_off_goes_on_and_is_shown(hub: Hub, tmp_path: Pat
     folder = make_checkpoint(tmp_path / "large", group_norm=True, letters="ABC", **sizes)
     hub.add("me/mine", folder, COMMIT, "main")
     hub.breaks, hub.breaks_after = 1, 22_000_000
-    lines = run(tmp_path, hub.url, "GET THANOSQL MODEL wav2vec2 AS m", checkpoint="me/mine")
-    assert json.loads(lines[0])[:3] == ["m", 1, "Wav2Vec2En"]
+    said = run(tmp_path, hub.url, "GET THANOSQL MODEL wav2vec2 AS m", checkpoint="me/mine")
+    assert said.answers[0][:3] == ("m", 1, "Wav2Vec2En")
     ranges = [asked for _, path, asked in hub.asked if "/cdn/" in path and asked]
     assert ranges == ["bytes=20971520-"]
-    ((activity, done, total),) = json.loads(lines[-2])
-    assert activity == "me/mine"
+    assert said.shown is not None
+    assert said.shown.activity == "me/mine"
     size = (folder / "model.safetensors").stat().st_size
-    assert done == total >= round(size / 1e6, 1) > 0
+    assert said.shown.done == said.shown.total >= round(size / 1e6, 1) > 0
+
+
+PROGRAM = """
+import sys, thanosql_dbapi
+checkpoints = {"Wav2Vec2En": "me/mine"}
+with thanosql_dbapi.connect(root=sys.argv[1], checkpoints=checkpoints) as connection:
+    try:
+        connection.execute("GET THANOSQL MODEL wav2vec2 AS m")
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        raise
+"""
 
 
 def test_ctrl_c_ends_a_download_within_a_second(hub: Hub, wav2vec2: Path, tmp_path: Path) -> None:
     hub.add("me/mine", wav2vec2, COMMIT, "main")
     hub.pause_s = 60
     process = subprocess.Popen(
-        command(tmp_path, ("GET THANOSQL MODEL wav2vec2 AS m",), "me/mine"),
-        env=environment(tmp_path, hub.url),
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env=hubs.environment(hub.url, tmp_path / "hf"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -263,14 +317,30 @@ def test_what_a_hub_does_not_give_is_said_in_a_sentence(
         hub.add("me/mine", folder, COMMIT, "main")
     if state in ("gated", "private"):
         getattr(hub, state).add("me/mine")
-    more = {"HF_HUB_OFFLINE": "1"} if state == "offline" else {}
     get = "GET THANOSQL MODEL wav2vec2 AS m"
-    said, *_ = run(tmp_path, hub.url, get, checkpoint="me/mine", **more)
+    offline = state == "offline"
+    (said,) = run(tmp_path, hub.url, get, checkpoint="me/mine", offline=offline).answers
     assert said.startswith("CheckpointUnavailable: the weights of Wav2Vec2En ('me/mine' on the")
     assert sentence.format(url=hub.url) in said
     if state == "private":
-        got = run(tmp_path, hub.url, get, checkpoint="me/mine", HF_TOKEN=hub.token)
-        assert json.loads(got[0])[:2] == ["m", 1]
+        got = run(tmp_path, hub.url, get, checkpoint="me/mine", token=hub.token)
+        assert got.answers[0][:2] == ("m", 1)
+
+
+def test_what_is_built_keeps_the_commit_of_its_base(hub: Hub, echo: Echo, tmp_path: Path) -> None:
+    folder = tmp_path / "echo"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"what an echo is made of")
+    hub.add("me/mine", folder, COMMIT, "main")
+    write_tones(tmp_path / "a.wav", 0.1)
+    with (
+        hubs.client(hub.url, tmp_path / "hf"),
+        thanosql_dbapi.connect(root=tmp_path, checkpoints={"Echo": "me/mine"}) as connection,
+    ):
+        connection.execute("BUILD MODEL m USING Echo AS SELECT 'a.wav' AS audio_path, 'a' AS text")
+        kept = connection._session.workspace.registry.resolve("m").facts
+        assert kept["checkpoint"] == {"repository": "me/mine", "revision": COMMIT}
+        assert kept["lineage"]["rows"] == 1
 
 
 def test_names_and_options() -> None:

@@ -51,6 +51,16 @@ def test_what_is_no_flac_is_said_so(data: bytes) -> None:
         read_head(data)
 
 
+@pytest.mark.parametrize("frames", [0, 10**9, (1 << 36) - 1])
+def test_a_head_that_says_no_length_or_far_too_much_is_not_believed(frames: int) -> None:
+    data = flac()
+    packed = int.from_bytes(data[18:26], "big") >> 36 << 36 | frames
+    with pytest.raises(
+        MediaError, match=f"says {frames} samples a channel; files of 1 to 16777216"
+    ):
+        decode_flac(data[:18] + packed.to_bytes(8, "big") + data[26:])
+
+
 def test_a_wav_has_the_same_samples(tmp_path: Path) -> None:
     data = flac(channels=2)
     write_wav(tmp_path / "a.wav", decode_flac(data))

@@ -97,9 +97,10 @@ class Download:
             size = self.part.stat().st_size
         except (OSError, ValueError):
             facts, size = {}, 0
-        tag, total = facts.get("tag"), facts.get("total")
-        if facts.get("url") == self.url and tag and (total is None or size <= total):
-            return size, total, tag
+        if _make_sense(facts) and facts.get("url") == self.url:
+            tag, total = facts["tag"], facts.get("total")
+            if tag and (total is None or size <= total):
+                return size, total, tag
         self.part.unlink(missing_ok=True)
         return 0, None, None
 
@@ -216,6 +217,14 @@ class Download:
                 f"{self.url} needs {lacking / 1e6:.0f} MB on the disk of {self.part.parent}, and"
                 f" {free / 1e6:.0f} MB are free"
             )
+
+
+def _make_sense(facts: Any) -> bool:
+    """Return whether what was kept of a download can be what one wrote."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("total"), int | None):
+        return False
+    tag = facts.get("tag")  # it goes back in a header
+    return isinstance(tag, str) and tag.isprintable() and max(tag, default="") < "\u0100"
 
 
 class _Reader(io.RawIOBase):

@@ -227,7 +227,9 @@ def _disk_told(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # Which file says more: it may be one of the mirror's folder, that may not be read.
+        where = f" ({error.filename})" if error.filename else ""
         raise OperationalError(
-            f"the dataset cannot be written below {home}: {error.strerror or error}. What was"
-            " there is as it was."
+            f"the dataset cannot be written below {home}: {error.strerror or error}{where}. What"
+            " was there is as it was."
         ) from error

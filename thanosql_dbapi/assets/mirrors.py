@@ -72,19 +72,39 @@ def mirror(root: Path) -> Mirror:
     """Return what stands in for OpenSLR; a relative folder starts from the root.
 
     Raises:
-        ProgrammingError: `THANOSQL_MIRROR` is neither a folder nor a URL.
+        ProgrammingError: `THANOSQL_MIRROR` is neither a folder nor the URL of one.
     """
     given = os.environ.get(ENVIRONMENT, "").strip() or OPENSLR
     if given.lower().startswith(("http://", "https://")):
-        if "@" in urlsplit(given).netloc:
-            raise ProgrammingError(f"{ENVIRONMENT} holds a user or password: leave them out")
+        _require_plain(given)
         return Mirror(None, given.rstrip("/"))
-    folder = root / Path(given).expanduser()
-    if not folder.is_dir():
+    try:
+        folder = root / Path(given).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError):  # a name that is too long; the home of nobody
+        is_folder = False
+    if not is_folder:
         raise ProgrammingError(
             f"{ENVIRONMENT} is '{given}', which is neither a folder nor an http(s) URL"
         )
     return Mirror(folder, "")
+
+
+def _require_plain(url: str) -> None:
+    """Refuse a URL that paths cannot be put after, or that says a secret."""
+    try:
+        parts = urlsplit(url)
+        is_url = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url or not url.isascii() or not url.isprintable() or " " in url:
+        raise ProgrammingError(
+            f"{ENVIRONMENT} holds no URL with a host, in ASCII (xn--… and %20 for the rest)"
+        )
+    if "@" in parts.netloc:
+        raise ProgrammingError(f"{ENVIRONMENT} holds a user or password: leave them out")
+    if "?" in url or "#" in url:
+        raise ProgrammingError(f"{ENVIRONMENT} holds a ? or #: paths are put after it")
 
 
 def verify(

@@ -49,7 +49,10 @@ def put(staged: Path, target: Path, aside: Path) -> None:
     sync_tree(staged)
     if not os.path.lexists(target):
         staged.rename(target)
-    elif not _exchange(staged, target):
+    elif _exchange(staged, target):
+        if staged.is_symlink() or not staged.is_dir():
+            staged.unlink()  # a link goes, and not what it points to
+    else:
         target.rename(aside)
         staged.rename(target)
         _remove(aside)

@@ -38,7 +38,7 @@ class Dropped(Exception):
 
 
 class RangeRefused(Exception):
-    """There is nothing from the asked place on: the file is another one than it was."""
+    """There is nothing from the asked place on, or not surely: the file is asked for anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Transfer:
 
         Raises:
             Dropped: there was none.
-            RangeRefused: the file has no such place.
+            RangeRefused: the file has no such place, or the server does not say which it sends.
             OperationalError: the server refuses the file.
         """
         item = self._next(check)
@@ -115,8 +115,9 @@ class Transfer:
                 raise RangeRefused from error
             if status in _PASSING:
                 raise Dropped(f"the server answers {status}") from error
+            said = one_line(str(error.reason))
             raise OperationalError(
-                f"{self._url} cannot be fetched: the server answers {status} ({error.reason})"
+                f"{self._url} cannot be fetched: the server answers {status} ({said})"
             ) from error
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, ssl.SSLCertVerificationError):
@@ -125,7 +126,7 @@ class Transfer:
                 f" ({reason.verify_message})"
             ) from error
         if isinstance(error, OSError | http.client.HTTPException):
-            raise Dropped(str(reason) or type(error).__name__) from error
+            raise Dropped(one_line(str(reason)) or type(error).__name__) from error
         if isinstance(error, ValueError):
             raise OperationalError(f"'{self._url}' is no URL to fetch from: {error}") from error
         raise error
@@ -135,7 +136,7 @@ class Transfer:
     def _read(self, request: urllib.request.Request) -> None:
         try:
             # An opener of its own: proxies are those of the environment as it is now.
-            opener = urllib.request.build_opener()
+            opener = urllib.request.build_opener(_WithinHttp)
             with opener.open(request, timeout=SILENCE_S) as response:
                 self._read_body(response)
         except urllib.error.HTTPError as error:
@@ -164,6 +165,23 @@ class Transfer:
                 continue
 
 
+class _WithinHttp(urllib.request.HTTPRedirectHandler):
+    """Follows a server to http and https alone; urllib would to ftp too."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not newurl.lower().startswith(("http://", "https://")):
+            said = f"{msg} - Redirection to url '{newurl}' is not allowed"  # as urllib says it
+            raise urllib.error.HTTPError(newurl, code, said, headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def one_line(text: str) -> str:
+    """Return what a server says as a message may show it: printable, in one line, not too long."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+
+
 def _head_of(response: Any) -> tuple[Head, int | None]:
     """Return the head of an answer, and how many bytes are to come."""
     headers = response.headers
@@ -175,8 +193,8 @@ def _head_of(response: Any) -> tuple[Head, int | None]:
     start, total = 0, left
     if response.status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
-        if found is None:
-            raise OSError("the server sends a part of the file, and does not say which")
+        if found is None:  # it does not say which part of the file it sends
+            raise RangeRefused
         start = int(found[1])
         total = None if found[2] == "*" else int(found[2])
     return Head(start, total, tag), left

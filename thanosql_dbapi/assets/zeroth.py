@@ -21,6 +21,8 @@ _WHAT: Final = "the archive of Zeroth-Korean"
 _MOST_BYTES: Final = 3_000_000_000
 _RECORDING = re.compile(r"(train_data_\d+/\d+/\d+)/(\d+_\d+_\d+)\.flac")
 _TEXTS = re.compile(r"train_data_\d+/(\d+)/(\d+)/\2_\1\.trans\.txt")
+#: A transcript begins with a letter or digit, so that no spreadsheet takes it for a formula.
+_TEXT = re.compile(r"\w[^\x00-\x1f\x7f]*")
 _COLUMNS: Final = (
     *("audio_path", "sampling_rate", "transcript_phonetic", "transcript_spelling", "duration"),
 )
@@ -103,7 +105,7 @@ class _Utterances:
         lines = member.read().decode("utf-8", "replace").splitlines()
         pairs = (line.strip().partition(" ") for line in lines)
         texts = {name: " ".join(text.split()) for name, _, text in pairs}
-        self._texts |= {name: text for name, text in texts.items() if text}
+        self._texts |= {name: text for name, text in texts.items() if _TEXT.fullmatch(text)}
         # What lacks its transcript now will not get one.
         for name in [n for n in self._recordings if n.startswith(speaker)]:
             if name not in self._texts:

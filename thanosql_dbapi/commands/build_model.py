@@ -30,8 +30,11 @@ def build_model(statement: BuildModel, around: Surroundings) -> Answer:
         session.root,
         progress=session.progress,
         check=around.execution.check,
-    ).folder
-    return train(Order(statement.name.text, family, base, None, options, statement.query), around)
+    )
+    order = Order(
+        statement.name.text, family, base.folder, None, options, statement.query, base.facts()
+    )
+    return train(order, around)
 
 
 def _base_family(name: str, around: Surroundings) -> Family:

@@ -13,7 +13,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -64,7 +64,8 @@ class Rows:
 class Order:
     """What a statement asks to be trained.
 
-    `base` is the folder of weights to start from; `parent` the version it is of, for a FIT.
+    `base` is the folder of weights to start from; `parent` the version it is of, for a FIT;
+    `checkpoint` what the new version keeps of where a BUILD's weights are from.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Order:
     parent: Version | None
     options: Mapping[str, Any]
     query: Query
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train(order: Order, around: Surroundings) -> Answer:
@@ -324,6 +326,7 @@ def _train(
         around.execution.check()
         facts = {
             "base": order.family.name,
+            **order.checkpoint,
             **trained.facts,
             "lineage": {
                 "parent": None if order.parent is None else str(order.parent),

@@ -16,6 +16,8 @@ from ..exceptions import MediaError, MediaReason, MissingExtra
 
 #: Bytes from the start of a file to the end of its STREAMINFO.
 HEAD_BYTES: Final = 42
+#: Samples that a file is decoded to at most: a small file can say that it has billions.
+_MOST_SAMPLES: Final = 1 << 24
 #: What stands for a digest where the encoder wrote none.
 _NO_DIGEST: Final = bytes(16)
 
@@ -74,9 +76,15 @@ def decode_flac(data: bytes) -> Flac:
     """Decode a file, and hold its samples against the digest that it carries.
 
     Raises:
-        MediaError: it is no FLAC file, is damaged, or its samples are not those of its digest.
+        MediaError: it is no FLAC file, is damaged or too long, or its samples are not those of its
+            digest.
     """
     head = read_head(data)
+    if not 0 < head.frames * head.channels <= _MOST_SAMPLES:
+        raise MediaError(
+            f"its FLAC head says {head.frames} samples a channel; files of 1 to"
+            f" {_MOST_SAMPLES // head.channels} are decoded"
+        )
     soundfile = _soundfile()
     try:
         decoded, _ = soundfile.read(io.BytesIO(data), dtype="int32", always_2d=True)

@@ -22,23 +22,22 @@ def local_path(text: str, root: Path) -> Path:
     """Return the file, folder or pattern that `text` names: absolute, or relative to the root.
 
     `tutorial_data/…`, with or without a slash before it, means the same file of a fetched dataset
-    where there is none of its own name.
+    where there is none of its own name. `..` has no such meaning: it could lead elsewhere.
     """
-    path = root / text
     older = _OLDER.match(text)
-    if older is None or _is_there(path):
-        return path
+    if older is None or ".." in re.split(r"[/\\]", text) or _is_there(root, text):
+        return root / text
     moved = DATASETS + older[1].removeprefix("tutorial_data")
-    candidates = (root / older[1], root / moved)
-    return next((each for each in candidates if _is_there(each)), path)
+    return root / next((each for each in (older[1], moved) if _is_there(root, each)), text)
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(root: Path, text: str) -> bool:
     """Return whether a path, or for a pattern the folder that it looks in, exists."""
-    fixed = path
-    while _PATTERN.search(str(fixed)):
-        fixed = fixed.parent
+    path = root / text
+    names = Path(text).parts
+    fixed = next((n for n, name in enumerate(names) if _PATTERN.search(name)), len(names))
     try:
-        return path.exists() or (fixed != path and fixed.exists())
+        # The root's own name may look like a pattern.
+        return path.exists() or (fixed < len(names) and root.joinpath(*names[:fixed]).exists())
     except (OSError, ValueError):  # a name that is too long, or holds NUL
         return False

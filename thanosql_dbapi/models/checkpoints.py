@@ -69,8 +69,8 @@ def find_checkpoint(
     source = source or default or family.checkpoint
     if source is None:
         return Checkpoint(VOICE_TINY)
-    folder = root / Path(source).expanduser()
-    if folder.is_dir():
+    folder = _folder(source, root)
+    if folder is not None:
         return Checkpoint(folder)
     repository, _, revision = source.partition("@")
     if source.startswith((".", "/", "~")) or repository.count("/") != 1:
@@ -92,6 +92,14 @@ def read_checkpoints(given: Mapping[str, str] | None) -> Mapping[str, str]:
                 f"checkpoints: there is no base model '{name}'.{nearest(name, families.names())}"
             )
     return dict(given or {})
+
+
+def _folder(source: str, root: Path) -> Path | None:
+    try:
+        folder = root / Path(source).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # a name that is too long; the home of nobody
+        return None
 
 
 def _from_environment() -> dict[str, str]:

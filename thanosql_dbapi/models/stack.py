@@ -39,6 +39,8 @@ def from_pretrained(kind: Any, parts: Sequence[Any], folder: Path, what: str, dt
     Raises:
         OperationalError: the folder has no such model in safetensors.
     """
+    from safetensors import SafetensorError
+
     try:
         model, loading = kind.from_pretrained(
             folder,
@@ -48,7 +50,7 @@ def from_pretrained(kind: Any, parts: Sequence[Any], folder: Path, what: str, dt
             output_loading_info=True,
         )
         read = [part.from_pretrained(folder, local_files_only=True) for part in parts]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise OperationalError(
             f"{folder} holds no {what} with safetensors weights: {reason}"

@@ -57,7 +57,13 @@ def fetch_weights(
     shards = _shards(folder)
     if not shards:
         raise CheckpointUnavailable(_no_safetensors(repository, folder.name))
-    return fetching.run([*_AROUND, *shards], check)
+    if odd := [name for name in shards if not _SHARD.fullmatch(name)]:
+        # transformers would open it wherever it is, outside of the folder too.
+        raise CheckpointUnavailable(f"{_INDEX} speaks of '{odd[0]}', which is no part of weights")
+    folder = fetching.run([*_AROUND, *shards], check)
+    if lacking := [name for name in shards if not (folder / name).exists()]:
+        raise CheckpointUnavailable(f"it lacks '{lacking[0]}', which its {_INDEX} speaks of")
+    return folder
 
 
 def _shards(folder: Path) -> list[str]:
@@ -66,7 +72,7 @@ def _shards(folder: Path) -> list[str]:
         names = json.loads((folder / _INDEX).read_text("utf-8"))["weight_map"].values()
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return []
-    return sorted({name for name in names if isinstance(name, str) and _SHARD.fullmatch(name)})
+    return sorted({name for name in names if isinstance(name, str)})
 
 
 def _no_safetensors(repository: str, commit: str) -> str:
