@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +159,41 @@ def test_a_table_is_no_file_and_no_variable(connection: Connection) -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("name", ["calls", "temp.calls", '"CALLS"'])
+def test_a_temporary_table_is_replaced_by_one(connection: Connection, name: str) -> None:
+    connection.execute("CREATE TEMP TABLE calls AS SELECT 1 AS n")
+    connection.execute(f"COPY {name} OPTIONS (if_exists='replace') FROM 'n.parquet'")
+    assert connection.execute("FROM calls").fetchall() == [(7,)]
+    connection.execute("COPY temp.fresh FROM 'n.parquet'")
+    temporary = "SELECT lower(table_name) FROM duckdb_tables() WHERE temporary ORDER BY ALL"
+    assert connection.execute(temporary).fetchall() == [("calls",), ("fresh",)]
+    connection.execute("COPY memory.main.calls FROM 'calls.csv'")
+    assert connection.execute("SELECT count(*) FROM memory.main.calls").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("name", ["n[1].csv", "n*.csv", "n?.csv", "n[1].jsonl", "n[1].parquet"])
+def test_a_file_called_like_a_pattern_is_that_file(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "a[b]*"
+    root.mkdir()
+    with thanosql_dbapi.connect(root=root) as connection:
+        for each, n in (("n.csv", 0), (name.replace("[1]", "1"), 2), (name, 1)):
+            kind = "json" if each.endswith("jsonl") else each.rpartition(".")[2]
+            connection.execute(f"COPY (SELECT {n} AS n) TO '{root / each}' (FORMAT {kind})")
+        for how in ("", "", "OPTIONS (if_exists='append')"):  # the second one is DuckDB's append
+            connection.execute(f"COPY kept {how} FROM ?", [name])
+        assert connection.execute("FROM kept").fetchall() == [(1,)] * 3
+        connection.execute("COPY kept FROM 'n.cs?'")
+        assert connection.execute("FROM kept OFFSET 3").fetchall() == [(0,)]
+
+
+def test_what_the_system_refuses_is_told(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(OperationalError, match="COPY calls: .*No such file or directory"):
+        connection.execute("COPY calls FROM 'calls.csv'")
+
+
 @pytest.mark.parametrize("mode", ["fail", "replace", "append"])
 def test_a_view_is_no_table(connection: Connection, mode: str) -> None:
     connection.execute("CREATE VIEW calls AS SELECT 1 AS audio_path")
@@ -219,6 +256,19 @@ def test_what_does_not_become_the_tables_type_is_named(
     assert connection.execute("FROM kept").fetchall() == [(1,)]
 
 
+def test_the_one_wrong_column_of_thousands_is_found_soon(
+    connection: Connection, tmp_path: Path
+) -> None:
+    numbers = [f"{i} AS c{i}" for i in range(2000)]
+    connection.execute(f"CREATE TABLE kept AS SELECT {', '.join(numbers)}")
+    wrong = ", ".join([*numbers[:-1], "'many' AS c1999"])
+    connection.execute(f"COPY (SELECT {wrong}) TO '{tmp_path}/x.parquet'")
+    started = time.perf_counter()
+    with pytest.raises(DataError, match="column c1999: 'many' is no INTEGER"):
+        connection.execute("COPY kept OPTIONS (if_exists='append') FROM 'x.parquet'")
+    assert time.perf_counter() - started < 10
+
+
 def test_a_parameter_alone_is_a_source(connection: Connection) -> None:
     assert connection.execute("COPY calls FROM ?", ["calls.csv"]).fetchall() == [("calls", 2)]
     connection.execute("COPY calls FROM $path", {"path": "calls.csv"})  # DuckDB's append
@@ -250,6 +300,30 @@ def test_a_copy_sees_and_keeps_the_rest_of_its_transaction(
     assert connection.execute("SELECT count(*) FROM calls").fetchall() == [(expected,)]
     databases = "SELECT database_name FROM duckdb_databases() WHERE NOT internal"
     assert connection.execute(databases).fetchall() == [("memory",)]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("how", ["", "OPTIONS (if_exists='append')"])
+def test_times_are_those_of_the_connections_time_zone(
+    connection: Connection, tmp_path: Path, how: str, begun: bool
+) -> None:
+    (tmp_path / "times.csv").write_text("heard\n2026-01-05 10:00:00\n")
+    connection.execute("SET TimeZone='Asia/Seoul'; CREATE TABLE kept (heard TIMESTAMPTZ)")
+    if begun:
+        connection.begin()
+    connection.execute(f"COPY kept {how} FROM 'times.csv'")
+    assert connection.execute("SELECT epoch(heard) FROM kept").fetchall() == [(1767574800,)]
+
+
+def test_a_database_that_is_only_read_says_so_within_a_transaction(tmp_path: Path) -> None:
+    thanosql_dbapi.connect(tmp_path / "x.db").close()
+    with thanosql_dbapi.connect(tmp_path / "x.db", read_only=True) as connection:
+        connection.begin()
+        connection.execute("COPY temp.kept FROM '[{\"a\": 1}]'")
+        assert connection.execute("FROM kept").fetchall() == [(1,)]
+        with pytest.raises(ProgrammingError, match='CREATE.* on database "x"'):
+            connection.execute("COPY kept_on FROM '[{\"a\": 1}]'")
+        connection.rollback()
 
 
 def test_each_copy_of_a_transaction_has_its_own_rows(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pytest
 
 import thanosql_dbapi
-from thanosql_dbapi import Connection, DataError, OptionError
+from thanosql_dbapi import Connection, DataError, Error, OptionError
 
 KOREAN = "이름,인사\n홍길동,안녕하세요\n김철수,반갑습니다\n"
+LATE = dt.datetime.fromisoformat("2026-01-05 10:00:00")
 GERMAN = "name,text\nJürgen,schöne Grüße\nÄrger,Äpfel\n"
 
 
@@ -113,7 +115,7 @@ def test_a_wrong_encoding_is_told(connection: Connection, tmp_path: Path) -> Non
     (tmp_path / "x.csv").write_bytes(GERMAN.encode("latin-1"))
     with pytest.raises(DataError, match="'x.csv' is not cp949, or not alone: .* line .* 0xfc"):
         copied(connection, "x.csv", "encoding='cp949'")
-    for name in ("no-such", "base64"):
+    for name in ("no-such", "base64", "undefined"):
         with pytest.raises(OptionError, match=f"encoding='{name}': no such encoding is known"):
             copied(connection, "x.csv", f"encoding='{name}'")
 
@@ -138,6 +140,64 @@ def test_an_error_has_its_line(
         assert len(str(caught.value)) < 200
     if "BIGINT" in message:
         assert len(copied(connection, "x.csv", "all_varchar=True")) == 30_001
+
+
+@pytest.mark.parametrize(
+    ("last", "kinds", "read"),
+    [
+        ("1.5,2026-01-05", ["DOUBLE", "DATE"], (1.5, dt.date(2026, 1, 5))),
+        ('"1.5",', ["DOUBLE", "DATE"], (1.5, None)),
+        ("1,2026-01-05 10:00:00", ["BIGINT", "TIMESTAMP"], (1, LATE)),
+        (",2026-01-05", ["BIGINT", "DATE"], (None, dt.date(2026, 1, 5))),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_nothing_of_a_late_value_is_lost(
+    connection: Connection,
+    tmp_path: Path,
+    last: str,
+    kinds: list[str],
+    read: tuple[object, ...],
+    begun: bool,
+) -> None:
+    rows = "1,2026-01-05\n" * 30_000
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(f"n,day\n{rows}{last}\n".encode()))
+    if begun:
+        connection.begin()
+    assert copied(connection, "x.csv.gz")[30_000] == read
+    description = connection.execute("FROM copied").description or ()
+    assert [str(column[1]) for column in description] == kinds
+
+
+@pytest.mark.parametrize("day", ["05-01-26", "31/01/2026", "2026/01/31", "20260131"])
+def test_dates_of_a_long_file_are_those_of_a_short_one(
+    connection: Connection, tmp_path: Path, day: str
+) -> None:
+    (tmp_path / "short.csv").write_text(f"day,n\n{day},1\n")
+    (tmp_path / "long.csv").write_text("day,n\n" + f"{day},1\n" * 30_000)
+    expected = copied(connection, "short.csv")
+    assert set(copied(connection, "long.csv", "if_exists='replace'")) == set(expected)
+
+
+def test_a_mark_goes_before_quotes(connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b'\xef\xbb\xbf"a","b"\n1,x\n')
+    assert copied(connection, "x.csv") == [(1, "x")]
+    assert names(connection) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.csv.zst"])
+def test_what_is_not_packed_is_told(connection: Connection, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=f"'{name}' is not packed as its name says"):
+        copied(connection, name)
+
+
+def test_what_breaks_off_packed_is_told(connection: Connection, tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i * 7919 % 10007}\n" for i in range(60_000))
+    content = gzip.compress(f"a,b\n{rows}".encode())
+    (tmp_path / "x.csv.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(Error, match="x.csv.gz"):
+        copied(connection, "x.csv.gz")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n  \n", b"\xef\xbb\xbf"])

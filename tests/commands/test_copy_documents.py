@@ -16,6 +16,7 @@ from typing import Any
 import openpyxl
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
 import xlwt
 
@@ -105,9 +106,48 @@ def test_what_is_no_json_is_told(
     assert "thanosql-" not in str(caught.value)
 
 
-def test_an_empty_array_adds_nothing(connection: Connection) -> None:
-    connection.execute("CREATE TABLE copied AS SELECT 1 AS a")
+@pytest.mark.parametrize("name", ["a", "json"])
+def test_an_empty_array_adds_nothing(connection: Connection, name: str) -> None:
+    connection.execute(f"CREATE TABLE copied AS SELECT 1 AS {name}")
     assert copied(connection, "[]", "if_exists='append'") == [(1,)]
+
+
+def test_any_key_is_a_column(connection: Connection) -> None:
+    assert copied(connection, '[{"json": 1}]') == [(1,)]
+    assert copied(connection, '[{"json": 2}]', "if_exists='append'") == [(1,), (2,)]
+    many = json.dumps([{f"k{i}": i} for i in range(300)])
+    assert copied(connection, many, "if_exists='replace'")[7][:9] == (*[None] * 7, 7, None)
+    assert list(described(connection)) == [f"k{i}" for i in range(300)]
+
+
+def test_keys_that_differ_by_case_keep_their_values(connection: Connection) -> None:
+    assert copied(connection, '[{"a": 1, "A": 2}, {"A": 3}]') == [(1, 2), (None, 3)]
+    assert list(described(connection)) == ["a", "A_1"]
+
+
+def test_a_column_without_a_value_takes_any_later(connection: Connection, tmp_path: Path) -> None:
+    with pa.ipc.new_file(tmp_path / "x.arrow", pa.schema([("a", pa.null())])) as writer:
+        writer.write_table(pa.table({"a": pa.nulls(1)}))
+    pyarrow.parquet.write_table(pa.table({"a": pa.nulls(1)}), tmp_path / "x.parquet")
+    for source in ('[{"a": null}]', "x.arrow", "x.parquet"):
+        copied(connection, source, "if_exists='replace'")
+        assert copied(connection, '[{"a": "x"}]', "if_exists='append'") == [(None,), ("x",)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl", "x.jsonl.gz"])
+def test_json_may_have_a_mark(
+    connection: Connection, tmp_path: Path, name: str, encoding: str
+) -> None:
+    content = LINES.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert copied(connection, name) == READ
+    assert copied(connection, f"\ufeff{ARRAY}", "if_exists='replace'") == READ
+
+
+def test_text_that_utf_8_cannot_hold_is_told(connection: Connection) -> None:
+    with pytest.raises(DataError, match="the JSON in the statement is no text"):
+        copied(connection, '[{"a": "\ud800"}]')
 
 
 # --- parquet and Arrow ----------------------------------------------------------------------
@@ -118,6 +158,29 @@ def test_parquets_go_together_by_name(connection: Connection, tmp_path: Path) ->
     connection.execute(f"COPY (SELECT 'x' AS c, 2 AS a) TO '{tmp_path}/2.pqt' (FORMAT parquet)")
     (tmp_path / "2.pqt").rename(tmp_path / "2.parquet")
     assert copied(connection, "*.parquet") == [(1, [1.5], None), (2, None, "x")]
+
+
+def test_arrow_that_cannot_be_a_table_is_told(connection: Connection, tmp_path: Path) -> None:
+    cut = pa.py_buffer(b"\xff\xfe")
+    offsets = pa.py_buffer(b"\0\0\0\0\x02\0\0\0")
+    tables = {
+        "1": pa.table({"a": [1]}),
+        "2": pa.table({"a": ["x"]}),
+        "bad": pa.table({"a": pa.Array.from_buffers(pa.string(), 1, [None, offsets, cut])}),
+        "empty": pa.table({}),
+        "twice": pa.table([pa.array([1]), pa.array([2])], ["a", "a"]),
+    }
+    for name, table in tables.items():
+        with pa.ipc.new_file(tmp_path / f"{name}.arrow", table.schema) as writer:
+            writer.write_table(table)
+    assert copied(connection, "twice.arrow") == [(1, 2)]
+    for source, message in (
+        ("[12].arrow", "do not go together"),
+        ("bad.arrow", "'bad.arrow' is no Arrow file, or not whole .*UTF8"),
+        ("empty.arrow", "'empty.arrow' has no columns"),
+    ):
+        with pytest.raises(DataError, match=message):
+            copied(connection, source, "if_exists='replace'")
 
 
 @pytest.mark.parametrize("form", ["feather", "file", "stream"])

@@ -194,6 +194,26 @@ def test_a_folder_is_not_appended_by_accident(connection: Connection, tmp_path: 
     assert connection.execute("FROM files").fetchall() == [row, row, ("b.wav", None, None, None)]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_are_followed_where_they_lead(connection: Connection, tmp_path: Path) -> None:
+    write_wav(tmp_path / "far" / "up.wav")
+    write_wav(tmp_path / "far" / "below" / "a.wav")
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "below")
+    (tmp_path / "far" / "itself.wav").symlink_to("itself.wav")
+    assert copied(connection, "near/..") == [("near/../up.wav", 0.5, 8000, 1)]
+
+
+def test_files_below_are_only_told_of_where_they_help(
+    connection: Connection, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "audio" / "a.wav")
+    write_image(tmp_path / "audio" / "below" / "a.png")
+    with pytest.raises(DataError, match="holds no video file$"):
+        copied(connection, "audio", "media='video'")
+    with pytest.raises(DataError, match="holds no image file; .*recursive=True"):
+        copied(connection, "audio", "media='image'")
+
+
 def test_names_may_be_odd(connection: Connection, tmp_path: Path) -> None:
     names = ["a b'c\"d.wav", "안녕.wav", "é.wav", "e\u0301.wav", "[1].wav", "100%.wav", "a;--.wav"]
     for name in names:

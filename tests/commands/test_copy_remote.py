@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import threading
 import time
@@ -20,6 +21,7 @@ from thanosql_dbapi import (
     Connection,
     NotSupportedError,
     OperationalError,
+    ProgrammingError,
     ProgressEvent,
     QueryInterrupted,
 )
@@ -271,6 +273,38 @@ def test_any_file_system_of_fsspec_will_do(connection: Connection) -> None:
     memory.pipe_file("/copy/y.csv", CALLS)
     assert copied(connection, "memory://copy/x.csv") == READ
     assert copied(connection, "memory://copy/*.csv", "if_exists='append'") == READ * 3
+
+
+def test_a_servers_names_lead_nowhere(connection: Connection, temporary: Path) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for name in ("%2e%2e%2f%2e%2e%2f..%2fescaped.csv", "b[1].csv", f"{'long' * 80}.csv"):
+        memory.pipe_file(f"/names/{name}", CALLS)
+    assert copied(connection, "memory://names/*.csv") == READ * 3
+    found = [path.name for path in temporary.parent.parent.rglob("*escaped.csv")]
+    assert found == []
+
+
+def test_a_full_disk_is_told(
+    connection: Connection, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    fsspec.filesystem("memory").pipe_file("/full/x.csv", CALLS)
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "get_file", full)
+    with pytest.raises(OperationalError, match="no room here: No space left"):
+        copied(connection, "memory://full/x.csv")
+
+
+@pytest.mark.parametrize("url", ["memory://x/a.csv", "https://127.0.0.1:1/a.xlsx", "s3://b/audio"])
+def test_what_duckdb_cannot_append_asks_what_to_do(connection: Connection, url: str) -> None:
+    connection.execute("CREATE TABLE copied AS SELECT 1 AS a")
+    with pytest.raises(ProgrammingError, match=r"OPTIONS .*if_exists='append'"):
+        connection.execute("COPY copied FROM ?", [url])
 
 
 @pytest.mark.parametrize("begun", [False, True])

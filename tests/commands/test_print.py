@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import functools
 import sys
 import threading
@@ -155,6 +156,25 @@ def test_a_file_that_cannot_be_read_names_row_and_file(
     good = {"AUDIO": "a.wav", "IMAGE": "a.jpg", "VIDEO": "b.mp4"}[kind]
     with pytest.raises(MediaError, match=f"row 2: '{name}': {problem}"):
         connection.execute(f"PRINT {kind} AS SELECT unnest(['{good}', '{name}'])").fetchall()
+
+
+def test_a_disk_that_fails_is_an_error_of_the_file(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("thanosql_dbapi.functions.audio.probe_audio", fail)
+    with pytest.raises(MediaError, match=r"row 1: 'a\.wav': the file cannot be read \(Input"):
+        connection.execute("PRINT AUDIO AS SELECT 'a.wav'").fetchall()
+    rows = connection.execute("PRINT AUDIO OPTIONS (on_error='null') AS SELECT 'a.wav'").fetchall()
+    assert rows[0][-1] == "the file cannot be read (Input/output error)"
+
+
+def test_a_text_that_is_no_path_is_cut_in_the_error(connection: Connection) -> None:
+    with pytest.raises(MediaError, match="…x+'") as raised:
+        connection.execute("PRINT AUDIO AS SELECT repeat('x', 100000)").fetchall()
+    assert len(str(raised.value)) < 2000
 
 
 def test_on_error_null_goes_on_and_says_why(connection: Connection) -> None:

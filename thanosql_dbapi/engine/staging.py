@@ -38,6 +38,20 @@ class Staging:
         self._run = run
         self._attached = False
 
+    def follow(self, zone: str) -> None:
+        """Read times in a time zone, which each connection of DuckDB's has its own of.
+
+        Raises:
+            Error: DuckDB's error, translated.
+        """
+
+        def follow() -> None:
+            setting = "SELECT current_setting('TimeZone')"
+            if self._connection.execute(setting).fetchall() != [(zone,)]:
+                self._connection.execute(f"SET TimeZone = {quote_text(zone)}")
+
+        self._run(follow)
+
     def columns_of(self, query: str) -> dict[str, str]:
         """Return the columns of a query with their types, without running it.
 
@@ -99,7 +113,7 @@ class Staging:
 
     def _attach(self) -> None:
         if not self._attached:
-            self._connection.execute(f"ATTACH ':memory:' AS {self._database}")
+            self._connection.execute(f"ATTACH ':memory:' AS {self._database} (READ_WRITE)")
             self._attached = True
 
     def _with_rows(self, sql: str, rows: pyarrow.Table | None) -> list[tuple[object, ...]]:

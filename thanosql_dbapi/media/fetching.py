@@ -5,12 +5,16 @@ The file systems are fsspec's. This module knows no format.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..exceptions import Error, MediaError, MediaReason
 from .sources import file_system, transport_error, without_credentials
+
+#: What the operating system says where this machine has no room for a file.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: What lists no files: a page of links is no folder.
 _UNLISTED = ("http", "https")
@@ -78,6 +82,9 @@ def fetch(url: str, to: Path, advance: Callable[[int, int | None], None]) -> Non
     except Exception as error:
         if raised:
             raise raised[0] from error
+        if isinstance(error, OSError) and error.errno in _FULL:
+            problem = f"{without_credentials(url)} finds no room here: {error.strerror}"
+            raise MediaError(problem, MediaReason.UNREACHABLE) from error
         raise transport_error(error, without_credentials(url)) from error
     if not to.is_file():  # s3fs makes a folder of what is none
         raise MediaError(f"no such file: {without_credentials(url)}", MediaReason.MISSING)

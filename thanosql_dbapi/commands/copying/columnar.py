@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...exceptions import DataError
-from ...quoting import quote_text
-from .files import File, Found, Reading, Rows, arrow_rows
+from ...quoting import quote_name
+from .files import NO_TYPE, File, Found, Reading, Rows, arrow_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def parquet(found: Found, _reading: Reading) -> Rows:
+def parquet(found: Found, reading: Reading) -> Rows:
     """Read parquet files; several of them by the names of their columns."""
-    paths = ", ".join(quote_text(str(file.local)) for file in found.files)
     union = ", union_by_name=true" if len(found.files) > 1 else ""
-    return Rows(f"SELECT * FROM read_parquet([{paths}]{union})")
+    sql = f"SELECT * FROM read_parquet({found.paths}{union})"
+    # A column without a value has no type, and DuckDB could put nothing into it.
+    untyped = [name for name, kind in reading.staging.columns_of(sql).items() if kind == NO_TYPE]
+    if not untyped:
+        return Rows(sql)
+    texts = ", ".join(f"CAST({quote_name(n)} AS VARCHAR) AS {quote_name(n)}" for n in untyped)
+    return Rows(f"SELECT * REPLACE ({texts}) FROM ({sql})")
 
 
 def arrow(found: Found, _reading: Reading) -> Rows:
@@ -23,13 +33,15 @@ def arrow(found: Found, _reading: Reading) -> Rows:
     import pyarrow as pa
 
     tables = [_table(file) for file in found.files]
+    if len(tables) == 1:
+        return arrow_rows(tables[0])
     try:
         return arrow_rows(pa.concat_tables(tables, promote_options="permissive"))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the columns of {found.name} do not go together: {error}") from error
 
 
-def _table(file: File) -> object:
+def _table(file: File) -> pa.Table:
     import pyarrow as pa
 
     with file.local.open("rb") as opened:
@@ -37,7 +49,15 @@ def _table(file: File) -> object:
         opened.seek(0)
         try:
             if begins == b"ARROW1":
-                return pa.ipc.open_file(opened).read_all()
-            return pa.ipc.open_stream(opened).read_all()
-        except (pa.ArrowInvalid, OSError) as error:
+                table = pa.ipc.open_file(opened).read_all()
+            else:
+                table = pa.ipc.open_stream(opened).read_all()
+            table.validate(full=True)  # DuckDB trusts offsets and texts
+        except (pa.ArrowException, OSError) as error:
             raise DataError(f"'{file.name}' is no Arrow file, or not whole ({error})") from error
+    if not table.num_columns:
+        raise DataError(f"'{file.name}' has no columns")
+    for place, field in enumerate(table.schema):
+        if pa.types.is_null(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    return table

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ...engine import ROWS_VIEW, Staging
+from ...exceptions import Error
+from ...quoting import quote_text
 from ..base import Surroundings
 from .kinds import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+#: What DuckDB calls the type of a column without a value: nothing can be put into it.
+NO_TYPE: Final = '"NULL"'
+
+#: What DuckDB's readers take for a pattern, though a file may be called so.
+_MAGIC: Final = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +52,27 @@ class Found:
     files: tuple[File, ...]
     name: str
 
+    @property
+    def paths(self) -> str:
+        """The files for DuckDB's readers, as a list in SQL."""
+        return f"[{', '.join(quote_text(pattern_of(file.local)) for file in self.files)}]"
+
+
+def pattern_of(path: Path) -> str:
+    """Return the pattern that one file fits: DuckDB reads `a[1].csv` as a pattern for `a1.csv`."""
+    return _MAGIC.sub(r"[\g<0>]", str(path))
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query for the rows, and the Arrow data that it reads, if they are not in the files."""
+    """A query for the rows, and the Arrow data that it reads, if they are not in the files.
+
+    `again` gives the rows to take where the query fails with an error; None where that is told.
+    """
 
     select: str
     table: pa.Table | None = None
+    again: Callable[[Error], Rows | None] = lambda _error: None
 
 
 def arrow_rows(table: pa.Table) -> Rows:

@@ -44,8 +44,11 @@ def find(source: str, options: Mapping[str, Any], around: Surroundings, folder: 
         return Found(kind, (File(source, source, path),), f"'{source}'")
     if is_document(source):
         kept = folder / "statement.json"
-        kept.write_text(source, "utf-8")
         name = "the JSON in the statement"
+        try:
+            kept.write_text(source, "utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(f"{name} is no text that UTF-8 can hold ({error})") from error
         return Found(Kind.JSON, (File("", name, kept),), name)
     if _MAGIC.search(source):
         return _of_pattern(source, options, around)
@@ -70,12 +73,11 @@ def _of_folder(folder: Path, source: str, options: Mapping[str, Any]) -> Found:
     below = _walk(folder) if options["recursive"] else _entries(folder)
     parts = sorted(path.relative_to(folder).parts for path in below)
     # Written as the user wrote the folder: relative to the root, or absolute.
-    start = os.path.normpath(source)
     files = [
         File(text, text, folder.joinpath(*part))
         for part in parts
         if kind_of(part[-1]) in MEDIA
-        for text in (_storable(PurePath(start, *part).as_posix()),)
+        for text in (_storable(PurePath(source, *part).as_posix()),)
     ]
     name = f"the folder '{source}'"
     kind = one_kind(files, name, options)
@@ -91,7 +93,10 @@ def _no_media(folder: Path, source: str, options: Mapping[str, Any], names: list
     if tables:
         pattern = f"{source.rstrip('/')}/*{min(tables)}"
         return f"{problem}; its tables are copied by a pattern: '{pattern}'"
-    below = not options["recursive"] and any(kind_of(path.name) in MEDIA for path in _walk(folder))
+    wanted = {Kind(options["media"])} if options["media"] else MEDIA
+    below = not options["recursive"] and any(
+        kind_of(path.name) in wanted and path.parent != folder for path in _walk(folder)
+    )
     return (
         f"{problem}; those below it are taken with OPTIONS (recursive=True)" if below else problem
     )
@@ -101,8 +106,9 @@ def _entries(folder: Path) -> Iterator[Path]:
     """Yield a folder's own files; hidden ones are not meant."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith(".") and entry.is_file():
-                yield Path(entry.path)
+            path = Path(entry.path)  # of a link to itself, entry.is_file would raise
+            if not entry.name.startswith(".") and path.is_file():
+                yield path
 
 
 def _walk(folder: Path) -> Iterator[Path]:

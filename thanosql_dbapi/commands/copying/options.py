@@ -90,7 +90,7 @@ def _codec(name: str) -> str:
     try:
         codec = codecs.lookup(name)
         "".encode(codec.name)  # some codecs are for bytes alone
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise OptionError(
             f"encoding={name!r}: no such encoding is known; 'utf-8', 'utf-16', 'cp949' and"
             " 'latin-1' are"

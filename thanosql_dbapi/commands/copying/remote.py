@@ -17,7 +17,7 @@ from ...progress import Bar
 from ..base import Surroundings
 from .choosing import chosen
 from .files import File, Found
-from .kinds import MEDIA, Kind, is_pickle, kind_of, pickle_refused
+from .kinds import MEDIA, SUFFIXES, Kind, is_pickle, kind_of, pickle_refused
 
 #: A protocol has two letters or more: `C://x` is a Windows drive.
 _PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")
@@ -54,6 +54,11 @@ def local_path(source: str) -> str:
     if source.lower().startswith("file://"):
         return url2pathname(urlsplit(source).path)
     return source
+
+
+def remote_kind(url: str) -> Kind | None:
+    """Return the kind of a URL's files by its name; None where that does not tell."""
+    return kind_of(_last_part(url))
 
 
 def find_remote(
@@ -99,6 +104,14 @@ def _last_part(url: str) -> str:
     return unquote(PurePosixPath(parts.path).name)
 
 
+def _suffixes(url: str) -> str:
+    """Return how a file's name ends, if that tells its kind."""
+    path = PurePosixPath(_last_part(url).lower())
+    if kind_of(path.name) is None:
+        return ""
+    return path.suffix if path.suffix in SUFFIXES else PurePosixPath(path.stem).suffix + path.suffix
+
+
 def _name(url: str, around: Surroundings) -> str:
     return media_of(url, around.session.root).name
 
@@ -108,10 +121,10 @@ def _fetched(files: tuple[File, ...], around: Surroundings, folder: Path) -> Ite
     before = 0
     try:
         for number, file in enumerate(files):
-            # With its own name, by whose end DuckDB knows a packed file.
+            # By the end of its name DuckDB knows a packed file; the rest of it is the server's.
             place = folder / str(number)
             place.mkdir()
-            path = place / (_last_part(file.text) or "file")
+            path = place / f"file{_suffixes(file.text)}"
             _fetch(file, path, bar, before, around)
             before += path.stat().st_size
             yield File(file.text, file.name, path)
@@ -155,5 +168,5 @@ def _guessed(file: File, around: Surroundings, folder: Path) -> Found:
     kind = kind_of(f"x{suffix}") or Kind.CSV
     if kind in MEDIA:
         return Found(kind, (File(file.text, file.name),), name)
-    path = file.local.rename(file.local.with_name(f"file{suffix}"))
+    path = file.local.rename(file.local.with_name(f"told{suffix}"))
     return Found(kind, (File(file.text, file.name, path),), name)

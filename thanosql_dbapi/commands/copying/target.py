@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,16 +14,23 @@ from ...quoting import quote_name, quote_text
 from ..base import Surroundings
 from .files import Found, Rows
 
+_UNQUALIFIED: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
+_TEMPORARY: Final = re.compile(r'(?:temp|"temp")\s*\.', re.IGNORECASE)
+
 #: How many columns that do not fit are named.
 _NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table, as the statement names it; `types` by column, None where there is no table."""
+    """A table, as the statement names it; `types` by column, None where there is no table.
+
+    A temporary table stands before one of the database with the same name.
+    """
 
     name: str
     types: Mapping[str, str] | None
+    is_temporary: bool = False
 
     @property
     def exists(self) -> bool:
@@ -42,7 +51,7 @@ def target_of(name: str, engine: Engine) -> Target:
     try:
         described = engine.execute(f"PRAGMA table_info({quote_text(name)})").fetch_all()
     except ProgrammingError:
-        return Target(name, None)
+        return Target(name, None, _TEMPORARY.match(name) is not None)
     try:
         # Only a table has it; a catalogue could not be asked so, without resolving the name anew.
         engine.execute(f"SELECT rowid FROM {name} LIMIT 0").fetch_all()
@@ -50,12 +59,30 @@ def target_of(name: str, engine: Engine) -> Target:
         raise ProgrammingError(
             f"{name} is a view: COPY fills tables; drop the view, or give another name"
         ) from error
-    return Target(name, {str(row[1]): str(row[2]) for row in described})
+    types = {str(row[1]): str(row[2]) for row in described}
+    return Target(name, types, _is_temporary(name, engine))
+
+
+def _is_temporary(name: str, engine: Engine) -> bool:
+    if _TEMPORARY.match(name):
+        return True
+    if not _UNQUALIFIED.fullmatch(name):
+        return False
+    try:
+        engine.execute(f"SELECT rowid FROM temp.{name} LIMIT 0").fetch_all()
+    except ProgrammingError:
+        return False
+    return True
 
 
 def in_transaction(engine: Engine) -> bool:
     """Tell whether a statement would be part of a transaction, which its error would end."""
     return engine.in_transaction or not engine.autocommit
+
+
+def zone_of(engine: Engine) -> str:
+    """Return the time zone that the user's connection reads times in."""
+    return str(engine.execute("SELECT current_setting('TimeZone')").fetch_all()[0][0])
 
 
 def write(
@@ -76,7 +103,7 @@ def write(
     if appends:
         columns = _columns(rows, staging)
         _require_known(columns, target, found)
-    head = f"INSERT INTO {target.name} BY NAME" if appends else _create(target.name, mode)
+    head = f"INSERT INTO {target.name} BY NAME" if appends else _create(target, mode)
     try:
         if in_transaction(engine):
             select = _cast(rows, columns, target) if appends else rows.select
@@ -93,8 +120,9 @@ def write(
         raise
 
 
-def _create(name: str, mode: str) -> str:
-    return f"CREATE {'OR REPLACE ' if mode == 'replace' else ''}TABLE {name} AS"
+def _create(target: Target, mode: str) -> str:
+    replaces = "OR REPLACE " if mode == "replace" else ""
+    return f"CREATE {replaces}{'TEMP ' if target.is_temporary else ''}TABLE {target.name} AS"
 
 
 def _columns(rows: Rows, staging: Staging) -> list[str]:
@@ -128,6 +156,10 @@ def _cast(rows: Rows, columns: list[str], target: Target) -> str:
 def _misfit(rows: Rows, columns: list[str], target: Target, staging: Staging) -> str | None:
     """Say which column holds values that do not become what the table has in it; None if none."""
     types = target.folded_types()
+    if rows.table is None:
+        with contextlib.suppress(Error):
+            given = staging.columns_of(rows.select)
+            columns = [name for name in columns if given[name] != types[name.lower()]]
     for name in columns:
         quoted, kind = quote_name(name), types[name.lower()]
         sql = (
