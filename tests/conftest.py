@@ -64,3 +64,11 @@ def speech_folder() -> Path:
     if not folder:
         pytest.skip("SKIPPED, no recorded speech: set THANOSQL_SPEECH to the folder that has it")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_file_system_of_an_earlier_test() -> Iterator[None]:
+    """Forget the file systems that fsspec keeps: they have the addresses of servers that ended."""
+    yield
+    if "s3fs" in sys.modules:
+        sys.modules["s3fs"].S3FileSystem.clear_instance_cache()

@@ -605,7 +605,7 @@ def test_a_curve_is_shown_while_another_process_has_the_database(
         assert main(["curve", "m", "--database", str(database)]) == 0
         process.communicate("\n")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "m: step 10 of 20, best WER 25.0 %"
+    assert lines[0] == "m: step 10 of 20, best greedy WER 25.0 %"
     assert "training loss (left)" in lines[-2]
     assert lines[-1] == "training"
 
@@ -637,7 +637,7 @@ def test_a_curve_is_followed_until_its_training_ends(
     out = capsys.readouterr().out.splitlines()
     # In a pipe a picture, then a line for each change.
     assert out[0].startswith("m: step 10 of 20")
-    said = "m: step 11 of 20, best WER 25.0 %; "
+    said = "m: step 11 of 20, best greedy WER 25.0 %; "
     assert out[-2:] == [f"{said}training", f"{said}refused: it writes nothing"]
     assert len(looks) == 3
 

@@ -102,6 +102,12 @@ def test_it_fits_every_terminal_and_the_end_of_a_path_is_kept(
     assert bool(left_out) == (len(shown) < 7)
 
 
+def test_a_text_that_is_no_path_is_cut_at_once(show: Show) -> None:
+    lines = show("PRINT AUDIO AS SELECT repeat('x', 1000000) || '.wav' AS audio_path", 80)
+    assert cells(lines[3])[0].endswith("xx.wav")
+    assert all(cell_len(line) <= 80 for line in lines)
+
+
 def test_an_output_without_blocks_gets_plain_characters(show: Show, tmp_path: Path) -> None:
     write_tones(tmp_path / "a.wav", 0.5)
     lines = show("PRINT AUDIO AS SELECT 'a.wav'", encoding="ascii")

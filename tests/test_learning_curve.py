@@ -49,9 +49,9 @@ def test_a_text_has_the_width_that_was_asked_for(width: int, plain: bool) -> Non
     lines = drawn().text(width, ascii_only=plain).splitlines()
     assert width - 2 <= max(map(len, lines)) <= width  # the longest is a percentage
     assert all(line.isascii() for line in lines) is plain
-    assert lines[0] == "m: step 100 of 100, best WER 8.2 %"
+    assert lines[0] == "m: step 100 of 100, best greedy WER 8.2 %"
     assert "training loss (left)" in lines[-1]
-    assert "held-out WER (right)" in lines[-1]
+    assert "greedy WER (right)" in lines[-1]
     assert lines[-2].split() == ["0", "100", "steps"]
 
 
@@ -96,7 +96,7 @@ def test_nothing_done_is_said_so() -> None:
 
 def test_measurements_alone_are_drawn() -> None:
     text = learning_curve.learning_curve([Point(5, wer=0.5)]).text(80, ascii_only=True)
-    assert text.splitlines()[0].endswith("best WER 50.0 %")
+    assert text.splitlines()[0].endswith("best greedy WER 50.0 %")
     assert sum(row[9:].count("o") for row in text.splitlines()[1:15]) == 1
 
 
@@ -158,10 +158,15 @@ def test_svg_has_both_lines_within_its_frame() -> None:
             assert 0 <= y <= height
     circles = root.findall(f"{SVG}circle")
     assert [circle.find(f"{SVG}title").text for circle in circles] == [
-        f"step {step}: WER {100 * math.exp(-step / 40):.1f} %" for step in range(20, 101, 20)
+        f"step {step}: greedy WER {100 * math.exp(-step / 40):.1f} %" for step in range(20, 101, 20)
     ]
     written = [text.text for text in root.findall(f"{SVG}text")]
-    assert {"training loss", "WER", "step", "m: step 100 of 100, best WER 8.2 %"} <= set(written)
+    assert {
+        "training loss",
+        "greedy WER",
+        "step",
+        "m: step 100 of 100, best greedy WER 8.2 %",
+    } <= set(written)
 
 
 def test_svg_takes_the_pages_colour() -> None:

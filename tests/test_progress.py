@@ -208,7 +208,7 @@ def test_a_bar_ends_with_ctrl_c(echo: Echo, barred: Connection, bars: Bars) -> N
 def test_the_bar_of_a_training_says_how_it_goes(bars: Bars) -> None:
     bar = Progress(True).bar("train", "steps")
     bar.update(90, 200, epoch=2.25, loss=0.4123, wer=0.12345, learning_rate=3e-4, remaining_s=35.2)
-    assert bars.text == "epoch 3, loss 0.41, WER 12.3 %, rate 3.0e-04, 35 s left"
+    assert bars.text == "epoch 3, loss 0.41, greedy WER 12.3 %, rate 3.0e-04, 35 s left"
     assert (bars.n, bars.total) == (90, 200)
     bar.close()
 
@@ -221,7 +221,7 @@ def test_a_training_in_a_terminal_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     bar.close()
     last = screen.getvalue().rstrip().split("\r")[-1]
     assert last.startswith("train:  45%|")
-    assert last.endswith("| 90/200 steps, epoch 3, loss 0.41, WER 12.3 %, 35 s left")
+    assert last.endswith("| 90/200 steps, epoch 3, loss 0.41, greedy WER 12.3 %, 35 s left")
     # Its own guess would take what an earlier run did for work of this one.
     assert "?" not in last
     assert "steps/s" not in last
@@ -231,7 +231,7 @@ def test_a_program_is_told_the_figures_themselves(events: list[ProgressEvent]) -
     bar = Progress(events.append).bar("train", "steps")
     bar.update(1, 4, epoch=0.25, loss=2.0, wer=0.5, remaining_s=3.0)
     facts = {"epoch": 0.25, "loss": 2.0, "wer": 0.5, "remaining_s": 3.0}
-    assert events == [ProgressEvent("train", 1, 4, facts)]
+    assert events == [ProgressEvent("train", 1, 4, facts, "steps")]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ class LearningCurve:
         printer.text("..." if cycle else str(self))
 
     def _heading(self) -> str:
-        best = f", best WER {_percent(min(wer for _, wer in self.wers))}" if self.wers else ""
+        best = (
+            f", best greedy WER {_percent(min(wer for _, wer in self.wers))}" if self.wers else ""
+        )
         return f"{self.title}: step {self.last_step} of {self.steps}{best}"
 
     @property
@@ -246,7 +248,7 @@ def _drawing(curve: LearningCurve, width: int, *, plain: bool) -> Iterator[str]:
     drawn = "." if plain else "⠒"
     legend = f"{drawn} training loss (left)"
     if has_wer:
-        legend += f"   {mark} held-out WER (right)"
+        legend += f"   {mark} greedy WER (right)"
     yield " " * _AT_LEFT + legend
 
 
@@ -323,7 +325,7 @@ def _svg(curve: LearningCurve) -> Iterator[str]:
     loss_axis, wer_axis = _axes(curve)
     yield from _svg_axis(loss_axis, "training loss", _LOSS_COLOUR, _figure, left=True)
     if curve.wers:
-        yield from _svg_axis(wer_axis, "WER", _WER_COLOUR, _percent, left=False)
+        yield from _svg_axis(wer_axis, "greedy WER", _WER_COLOUR, _percent, left=False)
     yield from _svg_steps(curve)
     yield _svg_line(_thinned(curve.losses), curve.steps, loss_axis, _LOSS_COLOUR, faint=True)
     mean = _thinned(smoothed(curve.losses, curve.steps))
@@ -331,7 +333,7 @@ def _svg(curve: LearningCurve) -> Iterator[str]:
     yield _svg_line(curve.wers, curve.steps, wer_axis, _WER_COLOUR)
     for step, wer in curve.wers:
         x, y = _place(step, curve.steps, wer_axis.part(wer))
-        told = f"step {step}: WER {_percent(wer)}"
+        told = f"step {step}: greedy WER {_percent(wer)}"
         circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_WER_COLOUR}">'
         yield f"{circle}<title>{told}</title></circle>"
     yield "</svg>"

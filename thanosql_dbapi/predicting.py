@@ -275,16 +275,16 @@ def _refuse_or_count(
     if call.on_error == "raise":
         message = (
             f"row {first + each.place}: '{each.media.name}': {error}"
-            f"{_where(execution, each, error)}\n"
+            f"{looked_for(execution, each.media, error)}\n"
             "OPTIONS (on_error='null') gives such rows a NULL and goes on."
         )
         raise MediaError(message, error.reason) from error
     execution.failed[error.reason] += 1
 
 
-def _where(execution: Execution, each: Input, error: MediaError) -> str:
+def looked_for(execution: Execution, media: Media, error: MediaError) -> str:
     """Say where a file that is missing was looked for."""
-    relative = each.media.path is not None and each.media.name != str(each.media.path)
+    relative = media.path is not None and media.name != str(media.path)
     if error.reason is not MediaReason.MISSING or not relative:
         return ""
     return f" (relative paths start from {execution.session.root})"

@@ -15,12 +15,16 @@ from typing import Any, Final, Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """What a program that embeds the driver is told: `done` of `total` units of an `activity`."""
+    """What a program that embeds the driver is told: `done` of `total` of an `activity`.
+
+    `unit` is what is counted: `rows`, `steps`, `files`, `MB`.
+    """
 
     activity: str
     done: float
     total: float | None
     facts: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
 
 
 #: Seconds between two looks of a bar.
@@ -33,7 +37,7 @@ _FIGURES: Final[Mapping[str, Callable[[float], str]]] = {
     # What is told is how many are done: 2.25 is in the third.
     "epoch": lambda value: f"epoch {math.ceil(value)}",
     "loss": lambda value: f"loss {_rounded(value)}",
-    "wer": lambda value: f"WER {100 * value:.1f} %",
+    "wer": lambda value: f"greedy WER {100 * value:.1f} %",
     "learning_rate": lambda value: f"rate {value:.1e}",
     "remaining_s": lambda value: f"{duration(value)} left",
 }
@@ -64,7 +68,7 @@ class Progress:
     def bar(self, activity: str, unit: str) -> Bar:
         """Return a new bar for an activity that is counted in `unit`."""
         if callable(self._setting):
-            return _CallbackBar(activity, self._setting)
+            return _CallbackBar(activity, unit, self._setting)
         shown = sys.stderr.isatty() if self._setting is None else self._setting
         return _TqdmBar(activity, unit) if shown else _SilentBar()
 
@@ -78,12 +82,13 @@ class _SilentBar:
 
 
 class _CallbackBar:
-    def __init__(self, activity: str, tell: Callable[[ProgressEvent], None]) -> None:
+    def __init__(self, activity: str, unit: str, tell: Callable[[ProgressEvent], None]) -> None:
         self._activity = activity
+        self._unit = unit
         self._tell = tell
 
     def update(self, done: float, total: float | None, **facts: float) -> None:
-        self._tell(ProgressEvent(self._activity, done, total, facts))
+        self._tell(ProgressEvent(self._activity, done, total, facts, self._unit))
 
     def close(self) -> None:
         """Nothing is left to tell."""

@@ -134,3 +134,9 @@ def test_colours_grow_lighter_all_the_way() -> None:
     assert palette is not None
     colours = np.array(palette).reshape(-1, 3)
     assert (np.diff(colours @ [0.2126, 0.7152, 0.0722]) > -0.5).all()
+
+
+def test_samples_beyond_any_loudness_have_a_picture() -> None:
+    spectrogram = Spectrogram(8000, 8000, 40, 16)
+    spectrogram.add(np.full(8000, 3e38, np.float32))
+    assert Image.open(io.BytesIO(spectrogram.png())).size[1] == 16

@@ -146,6 +146,7 @@ def test_a_bar_says_how_far_it_is() -> None:
     assert repr(look) == "████████████░░░░░░░░ predict: 12 of 20, 1 min 05 s left"
     assert "<progress" in look._repr_html_()
     assert 'value="12" max="20"' in look._repr_html_()
+    assert repr(Look(ProgressEvent("fetch", 2500, None, unit="MB"))) == "fetch: 2,500 MB"
 
 
 def test_a_bar_without_a_total_and_one_that_ended() -> None:

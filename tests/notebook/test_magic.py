@@ -152,6 +152,10 @@ def test_a_token_is_needless_and_never_repeated(kernel: Kernel) -> None:
             "%thanosql API_TOKEN=s3cret",
             "%thanosql API_TOKEN='s3cret'",
             "%thanosql API_TOKN=s3cret",
+            "%thanosql API_TOKEN s3cret",
+            "%thanosql api-token: s3cret",
+            "%thanosql thanosql:// API_TOKEN=s3cret",
+            "%%thanosql\n\nAPI_TOKEN = s3cret",
             "%thanosql ws://1.2.3.4/ws/v1/query?api_token=s3cret",
             "%thanosql thanosql:///x.db?api_token=s3cret",
             "%thanosql",
@@ -160,6 +164,8 @@ def test_a_token_is_needless_and_never_repeated(kernel: Kernel) -> None:
     ]
     assert "no token is needed" in outputs[0].text
     assert "Did you mean 'API_TOKEN'" in outputs[2].traceback[0]
+    for output in outputs[3:7]:
+        assert (output.error, "no token is needed" in output.text) == (None, True)
     said = [str((each.shown, each.streams, each.error)) for each in outputs]
     assert [text for text in said if "s3cret" in text] == []
 
@@ -354,6 +360,16 @@ def test_the_exception_is_the_drivers_and_tb_shows_all_of_it(kernel: Kernel) -> 
     assert "connection.py" in str(kernel.run("%tb").traceback)
 
 
+def test_at_the_end_no_error_holds_the_database(kernel: Kernel) -> None:
+    kernel.run("%thanosql SELECT nothing")
+    code = (
+        "import sys; shell = get_ipython(); before = sys.last_value is not None;"
+        " shell.magics_manager.registry['ThanoSQLMagics'].leave();"
+        " before, sys.last_value, sys.last_traceback, shell.InteractiveTB.etb"
+    )
+    assert kernel.run(code).text == "(True, None, None, None)"
+
+
 def test_a_mistake_in_python_keeps_its_traceback(kernel: Kernel) -> None:
     kernel.run("class Bad:\n    @property\n    def name(self): return 1 / 0\nbad = Bad()")
     output = kernel.run("%%thanosql\nSELECT {bad.name}")
@@ -380,7 +396,7 @@ def test_a_bar_becomes_a_line(kernel: Kernel) -> None:
     output = kernel.run("%%thanosql\nPREDICT USING m AS SELECT * FROM t LIMIT 2000")
     assert output.error is None
     assert output.updates >= 2
-    assert output.texts[0].startswith("predict: 2,000 of 2,000, ")
+    assert output.texts[0].startswith("predict: 2,000 of 2,000 rows, ")
     assert output.texts[1].endswith("2,000 rows")
     assert output.streams == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import re
 import shutil
 import sys
@@ -156,6 +157,26 @@ def test_what_cannot_be_read_says_so_in_its_place(show: Show, tmp_path: Path) ->
     assert " ".join(lines[2].split()) == "gone.wav ✗ no such file text: y"
 
 
+def test_a_disk_that_fails_and_a_loop_of_links_are_told_in_their_place(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    assert "symbolic links" in repr(show("PRINT AUDIO AS SELECT 'loop.wav'"))
+    monkeypatch.setattr(players, "probe_audio", fail)
+    said = repr(show("PRINT AUDIO AS SELECT 'a.wav'"))
+    assert said == "a.wav  ✗ the file cannot be read (Input/output error)"
+
+
+def test_a_text_that_is_no_path_does_not_fill_the_page(show: Show) -> None:
+    page = show("PRINT AUDIO AS SELECT repeat('x', 1000000) || '.wav'")._repr_html_()
+    assert len(page) < 5000
+    assert "x.wav" in page
+    assert "href" not in page
+
+
 def test_at_most_so_many_files_are_read_and_a_line_says_so(show: Show, tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", 4, 4)
     for rows, said in ((20, False), (21, True), (3000, True)):
@@ -188,6 +209,9 @@ def test_what_browsers_lack_is_transcoded_and_says_so(show: Show, tmp_path: Path
     assert kind == "audio/flac"
     assert content.startswith(b"fLaC")
     assert "played as FLAC: not every browser has WAV A-law" in page.said
+    soundfile.write(tmp_path / "b.wav", np.zeros((800, 6)), 384_000)
+    page = page_of(show("PRINT AUDIO AS SELECT 'b.wav'"))
+    assert "played as FLAC, in mono of 48 kHz, which every browser has" in page.said
 
 
 def test_files_are_embedded_up_to_a_size_each_and_in_all(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from thanosql_dbapi import Connection, Error, ThanoSQLSyntaxError
 from thanosql_dbapi.notebook.failures import interrupted, lines_of, show_briefly
 from thanosql_dbapi.notebook.frames import READ, ResultFrame, read_all, read_some
-from thanosql_dbapi.notebook.tables import Table
+from thanosql_dbapi.notebook.tables import Table, written
 from thanosql_dbapi.notebook.tables import cells as table_cells
 
 
@@ -90,13 +90,18 @@ def test_html_in_values_and_names_is_text(connection: Connection) -> None:
 
 def test_a_long_text_is_cut_and_whole_in_the_title(connection: Connection) -> None:
     read = page(connection, "SELECT repeat('long ', 100)")
-    assert len(read.cells[0]) == 80
+    assert len(read.cells[0]) == 240
     assert read.cells[0].endswith("…")
     assert read.attributes[0]["title"] == "long " * 100
 
 
 def test_a_huge_text_does_not_fill_the_page(connection: Connection) -> None:
     assert len(shown(connection, "SELECT repeat('x', 1000000)")["text/html"]) < 20_000
+
+
+def test_of_a_long_list_no_more_is_written_than_is_shown() -> None:
+    for value in ([1] * 10**6, {i: i for i in range(10**5)}, [[[1] * 10**6]]):
+        assert 4000 < len(written(value)) < 10_000
 
 
 def test_bytes_and_line_breaks_are_short(connection: Connection) -> None:
@@ -220,6 +225,20 @@ def test_a_frame_shows_what_stands_in_it_by_now(connection: Connection) -> None:
     assert lines[4].split() == ["1", "NULL"]
 
 
+def test_values_that_pandas_lacks_are_shown(connection: Connection) -> None:
+    frame = read_some(connection.execute("SELECT TIMETZ '01:02:03+09' AS a, 2 AS b"), 20)
+    for _ in range(2):
+        assert "01:02:03+09:00" in frame._repr_mimebundle_()["text/html"]
+    assert frame.b.tolist() == [2]
+
+
+def test_an_index_that_was_set_is_shown(connection: Connection) -> None:
+    frame = read_all(connection.execute("SELECT 'north' AS region, 1 AS n"), 20)
+    frame.index = pd.Index(frame["region"])
+    del frame["region"]
+    assert all("north" in text for text in frame._repr_mimebundle_().values())
+
+
 def test_print_is_pandas_own(connection: Connection) -> None:
     frame = read_all(connection.execute("SELECT 1 AS a"), 20)
     assert str(frame) == str(pd.DataFrame(frame))
@@ -248,6 +267,10 @@ def lines(connection: Connection, sql: str, first: int = 2) -> list[str]:
         ("SELECT 'äöü한국어' = nothing FROM t", "nothing"),
         ("PREDICT USNG m AS SELECT 1", "USNG"),
         (f"SELECT {'1 + ' * 60} nothing {'+ 1' * 60} FROM t", "nothing"),
+        ("SELECT * FROM (\nPREDICT USING mm AS FROM t)", "mm"),
+        ("PREDICT USING m OPTIONS (\n  audio_cal='a') AS FROM t", "audio_cal"),
+        ("PREDICT USING m OPTIONS (audio_col='nothing') AS FROM t", "nothing"),
+        ("BUILD MODEL x USING Wav2vec2 AS FROM t", "Wav2vec2"),
     ],
 )
 def test_an_error_is_three_lines_with_a_caret(connection: Connection, sql: str, at: str) -> None:
@@ -268,6 +291,11 @@ def test_a_line_that_the_user_did_not_write_is_not_shown(connection: Connection)
 def test_a_long_message_is_cut_and_says_where_the_rest_is() -> None:
     found = lines_of(Error("\n".join(f"line {i}" for i in range(9))), "", 1)
     assert found == ["Error: line 0", "line 1", "… 7 more lines: %tb shows all"]
+
+
+def test_an_error_does_not_reach_for_the_terminal(connection: Connection) -> None:
+    (line,) = lines(connection, "SELECT error(chr(27) || '[31mred')")
+    assert line.endswith(r"\x1b[31mred")
 
 
 def test_an_error_is_brief_once_and_whole_later() -> None:

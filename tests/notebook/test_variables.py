@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,9 @@ def test_a_text_without_variables_stays_or_is_refused(sql: str) -> None:
         ("a IN $words", "a IN $words", {"words": ["a", "b"]}),
         ("a IN ($words)", "a IN (SELECT unnest($words))", {"words": ["a", "b"]}),
         ("a IN ($x)", "a IN ($x)", {"x": 5}),
+        ("a IN ($day)", "a IN ($day)", {"day": NAMES["day"]}),
+        ("SELECT DATE $text", "SELECT DATE 'it''s'", {}),
+        ("ALTER TABLE t ADD c INT DEFAULT $x", "ALTER TABLE t ADD c INT DEFAULT 5", {}),
         ("a IS DISTINCT FROM $x", "a IS DISTINCT FROM $x", {"x": 5}),
         ("SELECT extract(year FROM $day)", "SELECT extract(year FROM $day)", {"day": NAMES["day"]}),
         ("PREDICT USING $model AS", 'PREDICT USING "m@3" AS', {}),
@@ -178,6 +183,10 @@ VALUES = [
 ]
 
 
+class Choice(enum.Enum):
+    FIRST = "first"
+
+
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_literal_is_the_value_that_a_parameter_is(value: Any) -> None:
     with thanosql_dbapi.connect() as connection:
@@ -198,6 +207,15 @@ def test_a_literal_is_the_value_that_a_parameter_is(value: Any) -> None:
         (pd.NaT, None),
         (pd.NA, None),
         (pd.Series(["a", None]), ["a", None]),
+        (np.array([MOMENT, None], "datetime64[ns]"), [MOMENT, None]),
+        (np.array(["2026-01-02"], "datetime64[D]"), [dt.date(2026, 1, 2)]),
+        (np.timedelta64(5000, "ns"), dt.timedelta(microseconds=5)),
+        (pd.DatetimeIndex([MOMENT]), [MOMENT]),
+        (pd.array([pd.Timestamp(MOMENT)]), [MOMENT]),
+        (pd.Categorical(["a", None]), ["a", None]),
+        (polars.Series([1, None]), [1, None]),
+        (Choice.FIRST, "first"),
+        (memoryview(b"x"), b"x"),
         (("a", np.int8(1)), ["a", 1]),
         (range(3), [0, 1, 2]),
         (Path("a/b"), "a/b"),
@@ -213,6 +231,14 @@ def test_values_of_numpy_and_pandas_are_pythons(value: Any, expected: Any) -> No
 def test_what_sql_does_not_know_is_refused_by_name() -> None:
     with pytest.raises(ProgrammingError, match="the variable 'v' is a object, and no value"):
         plain("v", object())
+    with pytest.raises(ProgrammingError, match="the variable 'v' is a object, and no value"):
+        bind("SELECT 1 IN ($v)", {"v": object()})
+
+
+def test_a_decimal_that_is_no_number_can_be_written() -> None:
+    with thanosql_dbapi.connect() as connection:
+        row = connection.execute(f"SELECT isnan({literal('v', Decimal('NaN'))})").fetchone()
+    assert row == (True,)
 
 
 # --- frames ---------------------------------------------------------------------------------
@@ -230,6 +256,10 @@ def test_what_sql_does_not_know_is_refused_by_name() -> None:
         ("SELECT 'FROM frame' -- FROM frame", set()),
         ("SELECT * FROM taken", set()),
         ("SELECT * FROM seen", set()),
+        ("TABLE frame", {"frame"}),
+        ("DROP TABLE frame", set()),
+        ("CREATE TEMP TABLE frame (a INT)", set()),
+        ("CREATE TABLE frame AS SELECT * FROM frame", {"frame"}),
     ],
 )
 def test_a_frame_is_read_where_no_table_has_its_name(

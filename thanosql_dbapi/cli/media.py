@@ -115,7 +115,8 @@ def media_table(
 def _columns(kind: MediaKind, found: Mapping[str, list[Any]], width: int | None) -> list[_Shown]:
     """Return the columns in their order: the path, what it looks like, facts, texts, errors."""
     path = f"{kind.value}_path"
-    columns = [_Shown(path, _texts(found[path]), _NARROWEST, _cut_left, style="bold")]
+    paths = [_ending(text, width) for text in _texts(found[path])]
+    columns = [_Shown(path, paths, _NARROWEST, _cut_left, style="bold")]
     if WAVEFORM in found:
         drawn = [text or "" for text in found[WAVEFORM]]
         columns.append(_Shown("waveform", drawn, _WIDTHS[-1], _pooled, style="cyan"))
@@ -161,6 +162,11 @@ def _facts(kind: MediaKind, found: Mapping[str, list[Any]]) -> dict[str, list[st
 
 def _texts(values: Sequence[Any], longest: int | None = None) -> list[str]:
     return [cell(value, longest).plain for value in values]
+
+
+def _ending(text: str, width: int | None) -> str:
+    """Return no more of a path than fits: what is no path may be a whole text."""
+    return text if width is None or len(text) <= width else f"…{text[-width:]}"
 
 
 def _known(values: Sequence[Any]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ..assets import DATASETS
 from ..assets.datasets import ELSEWHERE, Dataset
 from ..exceptions import NotSupportedError, OptionError, ProgrammingError, nearest
@@ -36,7 +34,6 @@ def get_dataset(statement: GetAsset, around: Surroundings) -> Answer:
     # Imported late: it brings all that HTTP and tar archives take.
     from ..assets.fetching import fetch
 
-    started = time.monotonic()
     fetched = fetch(
         dataset,
         around.session.root,
@@ -48,14 +45,12 @@ def get_dataset(statement: GetAsset, around: Surroundings) -> Answer:
     return one_row(
         {
             "name": ("VARCHAR", dataset.name),
-            "data_type": ("VARCHAR", dataset.data_type),
             "folder": ("VARCHAR", fetched.folder),
             "tables": ("VARCHAR[]", [f"{fetched.folder}/{t.file}" for t in laid_out.tables]),
             "rows": ("BIGINT", sum(len(table.rows) for table in laid_out.tables)),
             "files": ("BIGINT", laid_out.files),
             "audio_seconds": ("DOUBLE", round(laid_out.audio_seconds, 3)),
             "size_bytes": ("BIGINT", fetched.size_bytes),
-            "seconds": ("DOUBLE", round(time.monotonic() - started, 3)),
             "source": ("VARCHAR", dataset.page),
             "licence": ("VARCHAR", dataset.licence),
             "verified": ("VARCHAR", fetched.verified),

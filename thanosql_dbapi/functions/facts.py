@@ -6,16 +6,20 @@ It knows no kind of media.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..exceptions import MediaError, OptionError
 from ..media.sources import Media, media_of
+from ..predicting import looked_for
 from ..session import Execution
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+
+#: The most characters of a file's name in an error: what is no path at all may be a whole text.
+_LONGEST: Final = 1000
 
 
 def read_each(
@@ -38,11 +42,13 @@ def read_each(
     found: list[T | None] = []
     for row, media in _media(execution, asker, path, data):
         try:
-            found.append(None if media is None else read(media))
+            found.append(None if media is None else _read(read, media))
         except MediaError as error:
             assert media is not None
             if not forgiving:
-                raise MediaError(f"row {row}: '{media.name}': {error}", error.reason) from error
+                name = media.name if len(media.name) <= _LONGEST else f"…{media.name[-_LONGEST:]}"
+                where = looked_for(execution, media, error)
+                raise MediaError(f"row {row}: '{name}': {error}{where}", error.reason) from error
             found.append(None)
     return found
 
@@ -59,7 +65,7 @@ def errors(
 
     def error_of(media: Media) -> str | None:
         try:
-            probe(media)
+            _read(probe, media)
         except MediaError as error:
             return str(error)
         return None
@@ -79,6 +85,14 @@ def structs(found: list[Any], fields: Mapping[str, str]) -> pa.Array:
     }
     rows = [None if one is None else {name: getattr(one, name) for name in fields} for one in found]
     return pa.array(rows, pa.struct([(name, kinds[kind]) for name, kind in fields.items()]))
+
+
+def _read(read: Callable[[Media], T], media: Media) -> T:
+    """Read a file; a disk that fails meanwhile is an error of the file."""
+    try:
+        return read(media)
+    except OSError as error:
+        raise MediaError(f"the file cannot be read ({error.strerror or error})") from error
 
 
 def _media(

@@ -76,6 +76,11 @@ def playable_audio(
     return None
 
 
+def keeps_channels(facts: AudioFacts) -> bool:
+    """Tell whether a transcoded recording keeps its channels and rate, or is mono of 48 kHz."""
+    return facts.sampling_rate in _RATES and facts.channels <= _CHANNELS
+
+
 def _is_played(media: Media, facts: AudioFacts) -> bool:
     if (facts.format, facts.encoding) not in _PLAYED or facts.sampling_rate not in _RATES:
         return False
@@ -87,7 +92,7 @@ def _flac(media: Media, facts: AudioFacts, limit: int, seconds: float | None) ->
     """Return a recording, or its beginning, as 16-bit FLAC; None where that is over the limit."""
     import soundfile
 
-    as_it_is = facts.sampling_rate in _RATES and facts.channels <= _CHANNELS
+    as_it_is = keeps_channels(facts)
     rate = facts.sampling_rate if as_it_is else _RATE
     channels = facts.channels if as_it_is else 1
     left = None if seconds is None else round(seconds * rate)

@@ -32,6 +32,9 @@ _PER_COLUMN: Final = 8
 #: How far below the loudest the darkest lies, in decibels.
 _DEPTH_DB: Final = 70.0
 
+#: The loudest sample that is told from others; whole recordings lie between -1 and 1.
+_LOUDEST: Final = 1e12
+
 #: Windows that are transformed at once.
 _AT_ONCE: Final = 256
 
@@ -68,7 +71,8 @@ class Spectrogram:
         """Take the next samples: float32 of shape (samples,)."""
         import numpy as np
 
-        self._kept = np.concatenate([self._kept, block])
+        # What is louder still has a power that no float32 holds.
+        self._kept = np.concatenate([self._kept, block.clip(-_LOUDEST, _LOUDEST)])
         self._look()
 
     def png(self) -> bytes:

@@ -132,10 +132,10 @@ def _require_known(settings: Mapping[str, str]) -> None:
         return
     with connect() as scratch:
         rows = scratch.execute("SELECT name FROM duckdb_settings()").fetchall()
-    known = {name for (name,) in rows}
+    known = {name.lower(): name for (name,) in rows}  # one is called TimeZone
     for name in settings:
         if name.lower() not in known:
             raise ProgrammingError(
                 f"'{name}' is no option of a thanosql:// URL and no setting of DuckDB."
-                f"{nearest(name, [*OPTIONS, *known])}"
+                f"{nearest(name, [*OPTIONS, *known.values()])}"
             )

@@ -65,7 +65,8 @@ class Look:
         facts = dict(event.facts)
         if self.ended is not None:
             facts.pop("remaining_s", None)
-        shown = [f"{event.done:,.0f}{total}", figures(facts), self.ended or ""]
+        done = f"{event.done:,.0f}{total} {event.unit}".rstrip()
+        shown = [done, figures(facts), self.ended or ""]
         return f"{event.activity}: {', '.join(filter(None, shown))}"
 
 

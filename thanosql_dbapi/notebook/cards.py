@@ -75,6 +75,11 @@ class Card:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
 
+def cut(name: str) -> str:
+    """Return a file's name in a length that fits: of a long one the end, which tells the most."""
+    return name if len(name) <= _LONGEST else f"…{name[-_LONGEST:]}"
+
+
 def page(cards: Sequence[Card], rest: str) -> str:
     """Return cards as HTML, and under them a line that says what is not shown."""
     last = f'<div style="{_QUIET};margin:4px 2px">{_escaped(rest)}</div>' if rest else ""

@@ -6,6 +6,7 @@ It knows addresses and one connection at a time, and no statement.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ VARIABLE: Final = "THANOSQL_URL"
 #: The file that is used where nobody says another: in the current folder, so that the tables and
 #: models of yesterday are there today.
 DEFAULT: Final = "thanosql.db"
+
+#: How DuckDB says that another process has a file open, or this one in another way.
+_IN_USE: Final = re.compile("lock|another process|different configuration")
 
 
 class Current:
@@ -83,6 +87,8 @@ class Current:
             return address.open(self._tell)
         except (OperationalError, InterfaceError) as error:
             first = next(iter(str(error).splitlines()), "")
+            if not _IN_USE.search(first):  # no such folder, say
+                raise
             raise OperationalError(
                 f"{first}\n"
                 "If another notebook or program has it open, close it there: Kernel > Shut Down.\n"

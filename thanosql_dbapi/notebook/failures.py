@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ..exceptions import ThanoSQLSyntaxError
-from .tables import cells
+from ..exceptions import NotSupportedError, ProgrammingError, ThanoSQLSyntaxError
+from .tables import cells, visible
 
 #: Lines that are shown, and characters of the first.
 LINES: Final = 3
@@ -20,6 +20,8 @@ _LONGEST: Final = 500
 #: The end of DuckDB's message: the line, cut at both sides if it is long, and a caret below.
 _PLACE = re.compile(r"\n\s*\n(?P<prefix>LINE \d+: )(?P<line>[^\n]*)\n(?P<caret> *\^)[\^ ]*\Z")
 _PREFIX = re.compile(r"LINE \d+: ")
+#: What a message of the driver names, in quotes; an apostrophe within a word opens none.
+_NAMED = re.compile(r"(?<!\w)'([^'\n]+)'")
 _OWN_PLACE = re.compile(r" \(line \d+, column (\d+)\)\Z")
 
 
@@ -40,6 +42,7 @@ def lines_of(error: BaseException, statement: str, first_line: int) -> list[str]
     """
     message = str(error)
     found = _own_place(error, message) or _duckdb_place(message, statement)
+    found = found or _named_place(error, message, statement)
     if found is None:
         return _cut(error, [line for line in message.splitlines() if line.strip()])
     what, line, shown, column = found
@@ -74,10 +77,28 @@ def _duckdb_place(message: str, statement: str) -> tuple[str, int, str, int] | N
     if at < 0:
         return None
     at += _index(text, column)
+    return message[: match.start()], *_line_at(statement, at)
+
+
+def _named_place(
+    error: BaseException, message: str, statement: str
+) -> tuple[str, int, str, int] | None:
+    """Find what a message names first, such as a model or an option, in the statement."""
+    named = _NAMED.search(message)
+    if not isinstance(error, ProgrammingError | NotSupportedError) or named is None:
+        return None
+    found = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", statement, re.IGNORECASE)
+    if found is None or "\n" in message:
+        return None
+    return message, *_line_at(statement, found.start())
+
+
+def _line_at(statement: str, at: int) -> tuple[int, str, int]:
+    """Return the number of the line a character is in, from 0, the line, and the column."""
     begins = statement.rfind("\n", 0, at) + 1
     ends = statement.find("\n", at)
-    shown = statement[begins : len(statement) if ends < 0 else ends]
-    return message[: match.start()], statement.count("\n", 0, at), shown, at - begins
+    line = statement[begins : len(statement) if ends < 0 else ends]
+    return statement.count("\n", 0, at), line, at - begins
 
 
 def _cut(error: BaseException, lines: Sequence[str]) -> list[str]:
@@ -95,6 +116,7 @@ def _name(error: BaseException) -> str:
 
 
 def _clipped(text: str) -> str:
+    text = visible(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pandas as pd
 
 from ..engine import Result
+from ..exceptions import DataError, NotSupportedError
 from ..types import NUMBER, Column
 from .tables import Table, counted
 
@@ -46,6 +47,9 @@ class ResultFrame(pd.DataFrame):
         # A cell's rows are shown once as DuckDB gave them; later what stands in the frame by then.
         table = self.__dict__.get("_exact") or self._as_it_is()
         object.__setattr__(self, "_exact", None)
+        if any(name is not None for name in self.index.names):  # set_index has put values there
+            plain = pd.DataFrame(self)
+            return {"text/plain": repr(plain), "text/html": plain.to_html(max_rows=self._rows)}
         width = shutil.get_terminal_size().columns
         return {"text/plain": table.text(width), "text/html": table.html()}
 
@@ -100,7 +104,10 @@ def _as_pandas(cursor: Cursor, columns: Sequence[Column], found: list[Any]) -> p
     """Return rows that were fetched as `Cursor.fetch_df` would have."""
     engine = cursor.connection._engine  # noqa: SLF001 - rows that were read go back through it
     result = Result(engine, tuple(columns), -1, engine.new_execution())
-    return result.hold(found).data_frame()
+    try:
+        return result.hold(found).data_frame()
+    except (DataError, NotSupportedError):  # what SQL has and pandas lacks: TIMETZ, an endless date
+        return pd.DataFrame(found, columns=[each.name for each in columns], dtype=object)
 
 
 def _frame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import math
 import uuid
 from decimal import Decimal
@@ -31,15 +32,22 @@ def plain(name: str, value: Any) -> Any:
         return None
     if isinstance(value, PurePath):
         return str(value)
-    if kind.__name__ == "datetime64":
-        return value.astype("datetime64[us]").item()
-    if hasattr(value, "to_pydatetime"):
+    if isinstance(value, enum.Enum):
+        return plain(name, value.value)
+    if isinstance(value, memoryview):
+        return value.tobytes()
+    if isinstance(value, dt.datetime) and hasattr(value, "to_pydatetime"):
         return value.to_pydatetime(warn=False)
-    if hasattr(value, "notna"):  # a Series has NaN for what is missing
-        value = value.astype(object).where(value.notna(), None)
+    if hasattr(value, "notna") and value.ndim == 1:  # a Series has NaN for what is missing
+        pairs = zip(value.astype(object).tolist(), value.notna().tolist(), strict=True)
+        return [plain(name, item) if known else None for item, known in pairs]
+    if str(getattr(value, "dtype", "")) in ("datetime64[ns]", "timedelta64[ns]"):
+        value = value.astype(str(value.dtype).replace("ns", "us"))  # a list of these has integers
     if hasattr(value, "tolist") and not hasattr(value, "__dataframe__"):
-        listed = value.tolist()  # numpy's arrays and scalars, pandas' Series
+        listed = value.tolist()  # numpy's arrays and scalars, pandas' arrays
         return [plain(name, item) for item in listed] if isinstance(listed, list) else listed
+    if kind.__name__ == "Series":  # of polars
+        return [plain(name, item) for item in value.to_list()]
     if isinstance(value, list | tuple | set | frozenset | range):
         return [plain(name, item) for item in value]
     if isinstance(value, dict):
@@ -69,8 +77,8 @@ def literal(name: str, value: Any) -> str:
         return "NULL"
     if isinstance(value, bool):
         return str(value).upper()
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"'{value}'::DOUBLE"
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        return f"'{float(value)}'::DOUBLE"
     if isinstance(value, int | float | Decimal):
         return str(value)
     if isinstance(value, bytes | bytearray):

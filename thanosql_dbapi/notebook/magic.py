@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from .cells import Cell
 from .current import DEFAULT, VARIABLE, Current
 from .failures import lines_of, show_briefly
 from .notes import say
-from .request import Request, read_request
+from .request import Request, read_request, without_token
 from .tables import counted
 from .variables import put_into
 
@@ -70,7 +71,7 @@ class ThanoSQLMagics(Magics):
         try:
             request = read_request(_with_url(line, names))
             said = self._prepare(request, names)
-            text = request.sql if cell is None else f"{request.sql}\n{cell}"
+            text = self._without_token(request.sql if cell is None else f"{request.sql}\n{cell}")
             if not text.strip():
                 if cell is None and not said and request == Request():
                     say(self._status())
@@ -83,6 +84,16 @@ class ThanoSQLMagics(Magics):
         reads_all = keeps or cell is None
         value = Cell(connection, names, self.bars, self._rows, reads_all, 1, keeps).run(text)
         return value if request.target is None else self._keep(request.target, value)
+
+    def leave(self) -> None:
+        """Close the database as the program ends, and let go of the last error's frames.
+
+        IPython's namespace outlives DuckDB's module, which complains of what is left of it.
+        """
+        self.current.close()
+        sys.last_type = sys.last_value = sys.last_traceback = None
+        shown: Any = self._shell.InteractiveTB
+        shown.etype = shown.evalue = shown.etb = shown.tb = None
 
     def _prepare(self, request: Request, names: Mapping[str, Any]) -> bool:
         """Do what a line says before its SQL; tell whether something was done."""
@@ -107,6 +118,13 @@ class ThanoSQLMagics(Magics):
                 f"there is no setting '{name}'.{nearest(name, ['API_TOKEN', 'ROWS'])}"
                 " The settings are API_TOKEN and ROWS"
             )
+
+    def _without_token(self, text: str) -> str:
+        rest = without_token(text)
+        if rest is None:
+            return text
+        self._set("API_TOKEN", "")
+        return rest
 
     def _connection(self) -> Connection:
         is_open = self.current.is_open
@@ -159,8 +177,7 @@ def load(shell: InteractiveShell) -> None:
     if _registered(shell) is None:
         magics = ThanoSQLMagics(shell)
         shell.register_magics(magics)
-        # IPython's namespace outlives DuckDB's module, which complains of what is left of it.
-        atexit.register(magics.current.close)
+        atexit.register(magics.leave)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -169,7 +186,7 @@ def unload(shell: InteractiveShell) -> None:
     if magics is None:
         return
     magics.current.close()
-    atexit.unregister(magics.current.close)
+    atexit.unregister(magics.leave)
     manager = shell.magics_manager
     manager.registry.pop(ThanoSQLMagics.__name__, None)
     for kind in manager.magics.values():

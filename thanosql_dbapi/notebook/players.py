@@ -18,12 +18,12 @@ from ..language.statements import MediaKind, PrintMedia
 from ..media.audio import probe_audio, stream_audio
 from ..media.describing import amount, channels, coding, length, pixels, rate
 from ..media.image import probe_image, thumbnail
-from ..media.playing import playable_audio
+from ..media.playing import keeps_channels, playable_audio
 from ..media.sources import Media, media_of
 from ..media.spectrogram import Spectrogram
 from ..media.video import mime_type, poster, probe_video
 from ..media.waveform import BLOCK_S, Envelope, narrower
-from .cards import Card, Embedded, drawn_waveform, page, text_of
+from .cards import Card, Embedded, cut, drawn_waveform, page, text_of
 
 if TYPE_CHECKING:
     from ..connection import Connection
@@ -114,6 +114,7 @@ class _Reader:
         if value is None:
             return Card(f"{self.kind.value}: NULL", error="no path, no file", beside=beside)
         media = media_of(value if isinstance(value, bytes) else str(value), self.root)
+        name = cut(media.name)
         read: Callable[[Media], Card] = {
             MediaKind.AUDIO: self._audio,
             MediaKind.IMAGE: self._image,
@@ -122,10 +123,14 @@ class _Reader:
         try:
             card = read(media)
         except MediaError as error:
-            card = Card(media.name, error=str(error))
+            card = Card(name, error=str(error))
+        except OSError as error:
+            card = Card(name, error=f"the file cannot be read ({error.strerror or error})")
         finally:
             media.release()
-        return replace(card, beside=beside, link=_link(media))
+        return replace(
+            card, name=name, beside=beside, link=_link(media) if name == media.name else ""
+        )
 
     def _audio(self, media: Media) -> Card:
         facts = probe_audio(media)
@@ -141,6 +146,8 @@ class _Reader:
             notes.append(f"{part}: {self._too_large(facts.size_bytes)}")
         elif found.transcoded and facts.size_bytes > FILE_BYTES:
             notes.append("embedded as FLAC, which is smaller")
+        elif found.transcoded and not keeps_channels(facts):
+            notes.append("played as FLAC, in mono of 48 kHz, which every browser has")
         elif found.transcoded:
             notes.append(
                 f"played as FLAC: not every browser has {coding(facts.format, facts.encoding)}"
@@ -224,5 +231,5 @@ def _link(media: Media) -> str:
         return ""
     try:
         return quote(media.path.resolve().relative_to(os.path.realpath(".")).as_posix())
-    except (OSError, ValueError):
+    except (OSError, RuntimeError, ValueError):  # of a loop of links, until Python 3.13
         return ""

@@ -12,12 +12,13 @@ _URL = re.compile(
     r"""(?:"(\w[\w+.-]*://[^"]*)"|'(\w[\w+.-]*://[^']*)'|(\w[\w+.-]*://\S*))(?:\s+|\Z)"""
 )
 _SETTING = re.compile(r"([^\W\d]\w*)\s*=(.*)", re.DOTALL)
+_TOKEN = re.compile(r"\s*API[_ -]?TOKEN\b[^\n]*", re.IGNORECASE)
 _TARGET = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a line says, in its order: `[URL | NAME=value] [variable <<] [SQL]`."""
+    """What a line says, in its order: `[URL] [NAME=value | [variable <<] [SQL]]`."""
 
     url: str | None = None
     setting: tuple[str, str] | None = None
@@ -28,17 +29,23 @@ class Request:
 def read_request(line: str) -> Request:
     """Read the line behind the magic's name."""
     rest = line.strip()
+    found = _URL.match(rest)
+    url = next(filter(None, found.groups())) if found else None
+    if found is not None:
+        rest = rest[found.end() :]
     setting = _SETTING.match(rest)
     if setting is not None:
-        return Request(setting=(setting[1], setting[2].strip().strip("'\"")))
-    url = _URL.match(rest)
-    if url is not None:
-        rest = rest[url.end() :]
+        return Request(url, setting=(setting[1], setting[2].strip().strip("'\"")))
     target = _TARGET.match(rest)
     if target is not None:
         rest = rest[target.end() :]
-    return Request(
-        url=next(filter(None, url.groups())) if url else None,
-        target=target[1] if target else None,
-        sql=rest,
-    )
+    return Request(url, target=target[1] if target else None, sql=rest)
+
+
+def without_token(text: str) -> str | None:
+    """Return SQL without the token in its first line, which is no SQL; None where there is none.
+
+    An error would show that line. The others keep their numbers.
+    """
+    token = _TOKEN.match(text)
+    return None if token is None else "\n" * token[0].count("\n") + text[token.end() :]

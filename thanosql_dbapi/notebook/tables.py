@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ from ..types import NUMBER
 
 #: Characters of a value that are shown; and of its full text, where the mouse rests on it.
 LONGEST: Final = 80
+
+#: The most of them in a page, where a cell has several lines.
+_IN_A_PAGE: Final = 240
 _FULL: Final = 4000
 #: Columns that are shown; of a wider table those in the middle are left out.
 COLUMNS: Final = 50
@@ -58,7 +61,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def written(value: object) -> str:
-    """Write one value in full, on one line."""
+    """Write one value on one line, in full or as far as it is ever shown."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -66,18 +69,34 @@ def written(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{counted(len(value), 'byte')}>"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {written(v)}" for k, v in value.items()) + "}"
+        return _joined("{", (f"{written(k)}: {written(v)}" for k, v in value.items()), "}")
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(written, value)) + "]"
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(value)[: _FULL + 1])
+        return _joined("[", map(written, value), "]")
+    return visible(str(value)[: _FULL + 1])
 
 
-def short(value: object) -> str:
+def _joined(opening: str, parts: Iterable[str], closing: str) -> str:
+    """Join the parts of a value; a million of them are not all written."""
+    kept, length = [], 0
+    for part in parts:
+        kept.append(part)
+        length += len(part) + len(", ")
+        if length > _FULL:
+            return opening + ", ".join(kept)  # it is cut, and so has no end
+    return f"{opening}{', '.join(kept)}{closing}"
+
+
+def visible(text: str) -> str:
+    """Write control characters as escapes: those of a terminal would act."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def short(value: object, longest: int = LONGEST) -> str:
     """Write one value, cut where it is long."""
     text = written(value)
     if isinstance(value, float) and len(text) > _DIGITS:
         return f"{value:.6g}"
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return _cut(text, longest)
 
 
 def cells(text: str) -> int:
@@ -136,8 +155,10 @@ def _row(table: Table, row: Sequence[Any], shown: Sequence[int | None]) -> Itera
         if value is None:
             yield _cell("td", "NULL", f"text-align:{_side(kind)};opacity:.5;font-style:italic")
             continue
-        full, text = written(value), short(value)
-        look = f"text-align:{_side(kind)};white-space:pre"
+        full, text = written(value), short(value, _IN_A_PAGE)
+        # A column is as wide as its texts, up to a width that can be read.
+        wraps = "pre-wrap;min-width:16em;max-width:36em" if cells(text) > LONGEST else "pre"
+        look = f"text-align:{_side(kind)};white-space:{wraps}"
         yield _cell("td", text, look, full if full != text else "")
     yield "</tr>"
 

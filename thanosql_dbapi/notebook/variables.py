@@ -46,6 +46,8 @@ _BEFORE_NAME = frozenset(
     | {"EXISTS", "COPY", "USE", "AS"}
 )
 _BEFORE_TABLE = frozenset({"FROM", "JOIN", ",", "TABLE", "DESCRIBE", "SUMMARIZE"})
+#: Before TABLE, these words make a table or end it.
+_BEFORE_MADE = frozenset({"CREATE", "REPLACE", "TEMP", "TEMPORARY", "DROP", "ALTER", "TRUNCATE"})
 #: Functions in which FROM stands before a value.
 _WITH_FROM = frozenset({"EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"})
 #: Statements that take no parameters in DuckDB, and those that are read by more than the driver.
@@ -54,7 +56,9 @@ _LASTING = re.compile(
     r"(?:VIEW|MACRO|FUNCTION)\b",
     re.IGNORECASE,
 )
-_LITERAL = re.compile(rf"{_LASTING.pattern}|\s*PRINT\b", re.IGNORECASE)
+_LITERAL = re.compile(rf"{_LASTING.pattern}|\s*(?:PRINT|ALTER|PIVOT)\b", re.IGNORECASE)
+#: Behind these words DuckDB's grammar takes a literal alone.
+_BEFORE_LITERAL = frozenset({"INTERVAL", "TO", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def bind(sql: str, names: Mapping[str, Any]) -> Bound:
         new = place.written(match[1], value)
         if new is None:
             parameters[match[1]] = plain(match[1], value)
-            new = f"SELECT unnest({match[0]})" if place.is_in_list(value) else match[0]
+            new = f"SELECT unnest({match[0]})" if place.is_in_list(match[1], value) else match[0]
         parts += [sql[done : token.start], new]
         done = match.end()
     return Bound("".join([*parts, sql[done:]]), parameters)
@@ -147,16 +151,16 @@ class _Place:
             return _named(name, value, is_table=is_table)
         if before in _BEFORE_MODEL:
             return quote_name(value) if isinstance(value, str) else literal(name, value)
-        if self.is_in_list(value) and _LITERAL.match(self.sql):
+        if self.is_in_list(name, value) and _LITERAL.match(self.sql):
             return f"SELECT unnest({literal(name, value)})"
-        if before in ("INTERVAL", "TO") or _LITERAL.match(self.sql):
+        if before in _BEFORE_LITERAL or _LITERAL.match(self.sql):
             return literal(name, value)
         return None
 
-    def is_in_list(self, value: Any) -> bool:
+    def is_in_list(self, name: str, value: Any) -> bool:
         """Tell whether a list stands in `IN ($name)`."""
         around = (self.word(-2), self.word(-1), self.word(2))
-        return around == ("IN", "(", ")") and not isinstance(plain("", value), _SCALARS)
+        return around == ("IN", "(", ")") and isinstance(plain(name, value), list)
 
     def _takes_file(self) -> bool:
         return self.tokens[0].word in ("COPY", "UPLOAD")
@@ -170,9 +174,6 @@ class _Place:
             if depth < 0:
                 return self.word(offset - 1) in _WITH_FROM
         return False
-
-
-_SCALARS = (str, bytes, int, float, bool, type(None))
 
 
 def _named(name: str, value: Any, *, is_table: bool) -> str:
@@ -275,13 +276,13 @@ def frames(sql: str, names: Mapping[str, Any], connection: Connection) -> dict[s
     except Unreadable:
         return {}
     found = {}
-    for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
+    for index, token in enumerate(tokens):
         name = token.text
         if name not in names or not is_frame(names[name]):
             continue
-        word_before = before.word if isinstance(before, Token) else ""
-        word_after = after.word if isinstance(after, Token) else ""
-        if word_before in _BEFORE_TABLE and word_after != ".":
+        place = _Place(sql, tokens, index)
+        is_made = place.word(-1) == "TABLE" and place.word(-2) in _BEFORE_MADE
+        if place.word(-1) in _BEFORE_TABLE and place.word(1) != "." and not is_made:
             found[name] = names[name]
     if found:
         taken = _tables(connection)

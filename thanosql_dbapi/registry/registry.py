@@ -392,7 +392,8 @@ class Registry:
         if self._trash.newest(name) is not None:
             hint = f" It was deleted; thanosql_undelete({quote_text(name)}) brings it back."
         return ModelNotFound(
-            f"there is no model '{name}'.{hint} LIST MODEL shows the models;"
+            f"there is no model '{name}'.{hint} LIST MODEL shows those that are in"
+            f" '{self._models.parent}', LIST THANOSQL MODEL those of the catalogue;"
             " BUILD MODEL makes one from a base model."
         )
 

@@ -72,7 +72,8 @@ def media_files(found: Found, reading: Reading) -> Rows:
     if failed:
         of_them = f"{len(failed)} of {len(texts)} files" if len(texts) > 1 else "the file"
         first = ", the first is " if len(failed) > 1 else ": "
-        warn(f"{of_them} could not be read and has no facts{first}{failed[0]}", around)
+        have = "have" if len(failed) > 1 else "has"
+        warn(f"{of_them} could not be read, and {have} no facts{first}{failed[0]}", around)
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.facts.items()])
     table = pa.Table.from_pylist(facts, schema)
     return arrow_rows(table.add_column(0, columns.path, pa.array(texts, pa.string())))
