@@ -50,7 +50,16 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 #: in a dot stands for a folder.
 LAYERS = (
     ("exceptions", "quoting", "types"),
-    ("arrow", "journal.", "language.", "learning_curve", "options", "parameters", "progress"),
+    (
+        "arrow",
+        "journal.",
+        "language.",
+        "learning_curve",
+        "options",
+        "parameters",
+        "places",
+        "progress",
+    ),
     ("media.", "registry."),
     ("assets.", "models."),
     ("cache.",),

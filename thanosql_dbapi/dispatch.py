@@ -11,6 +11,7 @@ from .explaining import explain, is_explain
 from .language.statements import Predict, Script, Sql, Statement
 from .lowering import Scope, lower, placeholders, refuse_view_parameters
 from .parameters import Parameters, script_placeholders
+from .places import told_of
 from .quoting import quote_name
 from .registry import Version
 from .relations import TO_SQL
@@ -64,7 +65,8 @@ def _run(
 
     scope = Scope(text, parameters, columns_of, resolve, TO_SQL)
     if isinstance(statement, Sql):
-        return _run_sql(statement, scope, engine, execution)
+        with told_of(text):
+            return _run_sql(statement, scope, engine, execution)
     answer = COMMANDS[type(statement)](statement, Surroundings(engine, session, scope, execution))
     return engine.execute(answer.sql, answer.parameters, execution)
 

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..exceptions import NotSupportedError, ProgrammingError, ThanoSQLSyntaxError
-from .tables import cells, visible
+from ..places import cells, duckdb_place, line_at
+from .tables import visible
 
 #: Lines that are shown, and characters of the first.
 LINES: Final = 3
 _LONGEST: Final = 500
 
-#: The end of DuckDB's message: the line, cut at both sides if it is long, and a caret below.
-_PLACE = re.compile(r"\n\s*\n(?P<prefix>LINE \d+: )(?P<line>[^\n]*)\n(?P<caret> *\^)[\^ ]*\Z")
 _PREFIX = re.compile(r"LINE \d+: ")
 #: What a message of the driver names, in quotes; an apostrophe within a word opens none.
 _NAMED = re.compile(r"(?<!\w)'([^'\n]+)'")
@@ -41,7 +40,7 @@ def lines_of(error: BaseException, statement: str, first_line: int) -> list[str]
     `statement` is what was run, `first_line` the line of the cell that it begins in.
     """
     message = str(error)
-    found = _own_place(error, message) or _duckdb_place(message, statement)
+    found = _own_place(error, message) or duckdb_place(message, statement)
     found = found or _named_place(error, message, statement)
     if found is None:
         return _cut(error, [line for line in message.splitlines() if line.strip()])
@@ -64,22 +63,6 @@ def _own_place(error: BaseException, message: str) -> tuple[str, int, str, int] 
     return problem, error.line - 1, shown, error.column - 1
 
 
-def _duckdb_place(message: str, statement: str) -> tuple[str, int, str, int] | None:
-    """Find DuckDB's line in the statement; it may be one that the driver wrote."""
-    match = _PLACE.search(message)
-    if match is None:
-        return None
-    text, column = match["line"], len(match["caret"]) - 1 - len(match["prefix"])
-    if text.startswith("..."):
-        text, column = text[3:], column - 3
-    text = text.removesuffix("...")
-    at = statement.find(text) if text.strip() else -1
-    if at < 0:
-        return None
-    at += _index(text, column)
-    return message[: match.start()], *_line_at(statement, at)
-
-
 def _named_place(
     error: BaseException, message: str, statement: str
 ) -> tuple[str, int, str, int] | None:
@@ -90,15 +73,7 @@ def _named_place(
     found = re.search(rf"(?<!\w){re.escape(named[1])}(?!\w)", statement, re.IGNORECASE)
     if found is None or "\n" in message:
         return None
-    return message, *_line_at(statement, found.start())
-
-
-def _line_at(statement: str, at: int) -> tuple[int, str, int]:
-    """Return the number of the line a character is in, from 0, the line, and the column."""
-    begins = statement.rfind("\n", 0, at) + 1
-    ends = statement.find("\n", at)
-    line = statement[begins : len(statement) if ends < 0 else ends]
-    return statement.count("\n", 0, at), line, at - begins
+    return message, *line_at(statement, found.start())
 
 
 def _cut(error: BaseException, lines: Sequence[str]) -> list[str]:
@@ -127,12 +102,3 @@ def _window(line: str, column: int, width: int = 100) -> list[str]:
     before = line[start:column]
     caret = "".join("\t" if char == "\t" else " " * cells(char) for char in before) + "^"
     return [shown, caret]
-
-
-def _index(text: str, column: int) -> int:
-    """Return which character DuckDB's caret stands below: it counts cells, and a tab for none."""
-    for index, char in enumerate(text):
-        if column <= 0 and cells(char):
-            return index
-        column -= cells(char)
-    return len(text)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..places import cells
 from ..types import NUMBER
 
 #: Characters of a value that are shown; and of its full text, where the mouse rests on it.
@@ -97,18 +97,6 @@ def short(value: object, longest: int = LONGEST) -> str:
     if isinstance(value, float) and len(text) > _DIGITS:
         return f"{value:.6g}"
     return _cut(text, longest)
-
-
-def cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes; a Korean syllable takes two."""
-    return sum(
-        0
-        if not char.isprintable() or unicodedata.combining(char)
-        else 2
-        if unicodedata.east_asian_width(char) in "WF"
-        else 1
-        for char in text
-    )
 
 
 def _shown(count: int, most: int) -> list[int | None]:
