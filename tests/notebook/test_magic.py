@@ -322,8 +322,9 @@ def test_frames_are_tables_where_no_table_has_the_name(kernel: Kernel) -> None:
 
 def test_a_view_over_a_frame_is_refused_for_a_table(kernel: Kernel) -> None:
     kernel.run("import pandas; frame = pandas.DataFrame({'a': [1]})")
-    (line,) = kernel.run("%%thanosql\nCREATE OR REPLACE VIEW v AS SELECT * FROM frame").traceback
-    assert "CREATE TABLE t AS SELECT * FROM frame" in line
+    told = kernel.run("%%thanosql\nCREATE OR REPLACE VIEW v AS SELECT * FROM frame").traceback
+    assert "CREATE TABLE t AS SELECT * FROM frame" in told[0]
+    assert told[2].index("^") == told[1].index("frame")
     assert kernel.run("%%thanosql\nCREATE TABLE v AS SELECT * FROM frame").error is None
 
 
