@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from ..exceptions import MediaError, OperationalError
 from ..media.flac import HEAD_BYTES, FlacHead, decode_flac, read_head, write_wav
 from .archives import Member, members
-from .datasets import LaidOut, Table
+from .datasets import DATASETS, LaidOut, Table
 
 _TRAIN: Final = 80
 _TEST: Final = 20
@@ -26,7 +26,7 @@ _SECONDS: Final = (1.0, 15.0)
 _RATE: Final = 16_000
 
 _WHAT: Final = "the archive of mini LibriSpeech"
-_MOST_BYTES: Final = 1_000_000_000
+_MOST_BYTES: Final = DATASETS["librispeech_data"].most_bytes
 _RECORDING = re.compile(r"LibriSpeech/dev-clean-2/(\d+)/(\d+)/(\1-\2-\d+)\.flac")
 _TEXTS = re.compile(r"LibriSpeech/dev-clean-2/(\d+)/(\d+)/\1-\2\.trans\.txt")
 #: Transcripts have no other characters; what does is no transcript of theirs.

@@ -14,11 +14,11 @@ from typing import BinaryIO, Final
 from ..exceptions import MediaError, OperationalError
 from ..media.flac import Flac, decode_flac
 from .archives import Member, members
-from .datasets import LaidOut, Table
+from .datasets import DATASETS, LaidOut, Table
 
 _WANTED: Final = 100
 _WHAT: Final = "the archive of Zeroth-Korean"
-_MOST_BYTES: Final = 3_000_000_000
+_MOST_BYTES: Final = DATASETS["korean_voice_data"].most_bytes
 _RECORDING = re.compile(r"(train_data_\d+/\d+/\d+)/(\d+_\d+_\d+)\.flac")
 _TEXTS = re.compile(r"train_data_\d+/(\d+)/(\d+)/\2_\1\.trans\.txt")
 #: A transcript begins with a letter or digit, so that no spreadsheet takes it for a formula.
